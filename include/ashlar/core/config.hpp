@@ -1,0 +1,52 @@
+// The only header of the library that defines macros: what the compiler and the build can do.
+// Included by every file that needs one of them; read next: core/dtype.hpp.
+#pragma once
+
+// ASHLAR_HOST_DEVICE: a function that runs on the host and inside CUDA kernels.
+// ASHLAR_DEVICE: a function of a kernel body; under the emulator it is ordinary host code.
+#if defined(__CUDACC__)
+#define ASHLAR_HOST_DEVICE __host__ __device__ __forceinline__
+#define ASHLAR_DEVICE __device__ __forceinline__
+#else
+#define ASHLAR_HOST_DEVICE inline
+#define ASHLAR_DEVICE inline
+#endif
+
+// ASHLAR_CUDA_EMULATED=1: the Cuda device runs on the SIMT emulator of tests/simt (set by the tests' build).
+#if !defined(ASHLAR_CUDA_EMULATED)
+#define ASHLAR_CUDA_EMULATED 0
+#endif
+
+// ASHLAR_WITH_CUDA=1: the Cuda device runs on the CUDA Toolkit (set by the build with -DASHLAR_CUDA=ON).
+#if !defined(ASHLAR_WITH_CUDA)
+#define ASHLAR_WITH_CUDA 0
+#endif
+
+// ASHLAR_WITH_ONEDNN=1: matrix products of the Cpu device use oneDNN. ASHLAR_WITH_MPI=1: comm/mpi.hpp is usable.
+#if !defined(ASHLAR_WITH_ONEDNN)
+#define ASHLAR_WITH_ONEDNN 0
+#endif
+#if !defined(ASHLAR_WITH_MPI)
+#define ASHLAR_WITH_MPI 0
+#endif
+
+// ASHLAR_BUILD: the build's identity, written into checkpoints.
+#if !defined(ASHLAR_BUILD)
+#define ASHLAR_BUILD "unknown"
+#endif
+
+// ASHLAR_PRAGMA_OMP(directive): an OpenMP directive where OpenMP is on, nothing elsewhere.
+#define ASHLAR_PRAGMA(text) _Pragma(#text)
+#if defined(_OPENMP) && !defined(__CUDACC__)
+#define ASHLAR_OMP(directive) ASHLAR_PRAGMA(omp directive)
+#else
+#define ASHLAR_OMP(directive)
+#endif
+// ASHLAR_SIMD: this loop's iterations are independent (vectorise it, whatever the pointers may alias).
+#if defined(__clang__)
+#define ASHLAR_SIMD ASHLAR_PRAGMA(clang loop vectorize(assume_safety))
+#elif defined(__GNUC__)
+#define ASHLAR_SIMD ASHLAR_PRAGMA(GCC ivdep)
+#else
+#define ASHLAR_SIMD
+#endif

@@ -1,0 +1,73 @@
+// Errors: one exception type that says what happened, where, and what to do. No fmt here: kernels include this file.
+// Read next: core/shape.hpp.
+#pragma once
+
+#include <charconv>
+#include <concepts>
+#include <source_location>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace ashlar::inline v0 {
+
+/// Whatever the library throws. what() is one message for a person, ending with the place that noticed.
+class Error : public std::runtime_error {
+ public:
+  explicit Error(const std::string& message) : std::runtime_error(message) {}
+};
+
+/// A configuration that can't be run: the user's to mend; reported without a source location.
+class ConfigError : public Error {
+ public:
+  using Error::Error;
+};
+
+namespace detail {
+
+inline void append(std::string& out, std::string_view text) { out += text; }
+template <std::same_as<bool> T>
+void append(std::string& out, T value) {
+  out += value ? "true" : "false";
+}
+template <std::integral T>
+  requires(!std::same_as<T, bool>)
+void append(std::string& out, T value) {
+  char buffer[24];
+  out.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr);
+}
+template <std::floating_point T>
+void append(std::string& out, T value) {
+  char buffer[40];
+  out.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr);
+}
+template <class T>
+  requires requires(const T& t) { { to_string(t) } -> std::convertible_to<std::string>; }
+void append(std::string& out, const T& value) {
+  out += to_string(value);
+}
+
+}  // namespace detail
+
+/// The arguments, one after another, as text.
+template <class... Parts>
+std::string concat(const Parts&... parts) {
+  std::string out;
+  (detail::append(out, parts), ...);
+  return out;
+}
+
+/// Throws Error with `message` and the caller's file and line.
+[[noreturn]] inline void fail(const std::string& message,
+                              std::source_location where = std::source_location::current()) {
+  throw Error(concat(message, " [", std::string_view(where.file_name()), ":", where.line(), "]"));
+}
+
+/// Throws Error unless `condition`. `message` is only read on failure: pass literals, or use if (...) fail(concat(...)).
+inline void check(bool condition, std::string_view message,
+                  std::source_location where = std::source_location::current()) {
+  if (!condition) [[unlikely]]
+    fail(std::string(message), where);
+}
+
+}  // namespace ashlar::inline v0

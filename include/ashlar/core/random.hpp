@@ -1,0 +1,62 @@
+// Counter-based random numbers: a value depends on (key, index) alone, so any rank can draw any element of any tensor.
+// Philox 4x32-10: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+// Used by initialisers, data order and sampling.
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <string_view>
+
+namespace ashlar::inline v0 {
+
+/// FNV-1a of `text`, 64 bits: how a name becomes part of a key.
+constexpr std::uint64_t hash_name(std::string_view text) {
+  std::uint64_t h = 0xcbf29ce484222325ull;
+  for (char c : text) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
+  return h;
+}
+
+/// A stream of random numbers addressed by index. Two streams differ when their (seed, stream) differ.
+class RandomStream {
+ public:
+  constexpr RandomStream(std::uint64_t seed, std::uint64_t stream) : seed_(seed), stream_(stream) {}
+
+  /// Four independent 32-bit words for this index.
+  constexpr std::array<std::uint32_t, 4> words(std::uint64_t index) const {
+    std::array<std::uint32_t, 4> c{lo(index), hi(index), lo(stream_), hi(stream_)};
+    std::uint32_t k0 = lo(seed_), k1 = hi(seed_);
+    for (int round = 0; round < 10; ++round) {
+      const std::uint64_t p0 = 0xD2511F53ull * c[0], p1 = 0xCD9E8D57ull * c[2];
+      c = {hi(p1) ^ c[1] ^ k0, lo(p1), hi(p0) ^ c[3] ^ k1, lo(p0)};
+      k0 += 0x9E3779B9u;
+      k1 += 0xBB67AE85u;
+    }
+    return c;
+  }
+  constexpr std::uint64_t bits(std::uint64_t index) const {
+    const auto w = words(index);
+    return std::uint64_t{w[0]} << 32 | w[1];
+  }
+  /// Uniform on the open interval (0, 1), 53 bits.
+  double uniform(std::uint64_t index) const { return to_unit(bits(index)); }
+  /// Uniform on 0 .. n-1 (bias below n / 2^64).
+  std::uint64_t below(std::uint64_t index, std::uint64_t n) const {
+    return static_cast<std::uint64_t>((static_cast<unsigned __int128>(bits(index)) * n) >> 64);
+  }
+  /// Standard normal (Box and Muller 1958).
+  double normal(std::uint64_t index) const {
+    const auto w = words(index);
+    const double u = to_unit(std::uint64_t{w[0]} << 32 | w[1]), v = to_unit(std::uint64_t{w[2]} << 32 | w[3]);
+    return std::sqrt(-2.0 * std::log(u)) * std::cos(6.283185307179586 * v);
+  }
+
+ private:
+  static constexpr std::uint32_t lo(std::uint64_t x) { return static_cast<std::uint32_t>(x); }
+  static constexpr std::uint32_t hi(std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); }
+  static constexpr double to_unit(std::uint64_t x) { return (static_cast<double>(x >> 11) + 0.5) * 0x1p-53; }
+
+  std::uint64_t seed_, stream_;
+};
+
+}  // namespace ashlar::inline v0

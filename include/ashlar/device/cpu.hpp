@@ -1,0 +1,37 @@
+// The host as a device: OpenMP threads, synchronous. Read next: device/meta.hpp.
+#pragma once
+
+#include <cstdlib>
+#include <cstring>
+
+#include "ashlar/core/error.hpp"
+#include "ashlar/device/device.hpp"
+
+namespace ashlar::inline v0 {
+
+struct Cpu {
+  static constexpr const char* name = "cpu";
+  static constexpr bool has_storage = true;
+
+  /// Operations on the host run when called: the queue has no state.
+  struct Queue {};
+
+  static void* allocate(std::size_t bytes) {
+    void* p = std::aligned_alloc(64, (bytes + 63) / 64 * 64);
+    if (!p && bytes) fail(concat("out of memory: the host can't give ", bytes, " bytes; lower the batch or the model"));
+    return p;
+  }
+  static void deallocate(void* p, std::size_t) { std::free(p); }
+  static void fill_zero(Queue&, void* p, std::size_t bytes) {
+    if (bytes) std::memset(p, 0, bytes);
+  }
+  static void copy(Queue&, void* target, const void* source, std::size_t bytes) {
+    if (bytes) std::memcpy(target, source, bytes);
+  }
+  static void upload(Queue& q, void* target, const void* source, std::size_t bytes) { copy(q, target, source, bytes); }
+  static void download(Queue& q, void* target, const void* source, std::size_t bytes) { copy(q, target, source, bytes); }
+  static void synchronize(Queue&) {}
+};
+static_assert(Device<Cpu>);
+
+}  // namespace ashlar::inline v0

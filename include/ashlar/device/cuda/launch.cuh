@@ -1,0 +1,52 @@
+// How a kernel struct (device/cuda/simt.cuh) becomes work on a queue. Under nvcc: one __global__ template over the struct.
+// Under the emulator: every thread of every block runs as a fiber. Read next: ops/rms_norm/cuda.cuh.
+#pragma once
+
+#include <type_traits>
+
+#include "ashlar/core/error.hpp"
+#include "ashlar/device/cuda/cuda.hpp"
+#include "ashlar/device/cuda/simt.cuh"
+
+namespace ashlar::inline v0 {
+
+/// Blocks in each dimension of a launch. A grid with a zero dimension launches nothing.
+struct Grid {
+  index_t x = 1, y = 1, z = 1;
+};
+
+#if ASHLAR_CUDA_EMULATED
+
+template <class Kernel>
+void launch(Cuda::Queue& queue, Grid grid, const typename Kernel::Params& params) {
+  static_assert(std::is_trivially_copyable_v<typename Kernel::Params>, "Kernel::Params must be trivially copyable");
+  if (grid.x * grid.y * grid.z > 0) simt::run<Kernel>(queue, grid.x, grid.y, grid.z, params);
+}
+
+#elif defined(__CUDACC__)
+
+namespace detail {
+template <class Kernel>
+__global__ void __launch_bounds__(Kernel::threads) simt_kernel(const __grid_constant__ typename Kernel::Params params) {
+  __shared__ typename Kernel::Shared shared;
+  Simt<typename Kernel::Shared> thread(shared);
+  Kernel::run(params, thread);
+}
+}  // namespace detail
+
+/// Puts one launch of Kernel on the queue: grid blocks of Kernel::threads threads. Throws Error if CUDA refuses it.
+template <class Kernel>
+void launch(Cuda::Queue& queue, Grid grid, const typename Kernel::Params& params) {
+  static_assert(std::is_trivially_copyable_v<typename Kernel::Params>, "Kernel::Params must be trivially copyable");
+  static_assert(Kernel::threads % warp_size == 0, "Kernel::threads must be a multiple of 32");
+  if (grid.x * grid.y * grid.z == 0) return;
+  const dim3 blocks(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y), static_cast<unsigned>(grid.z));
+  detail::simt_kernel<Kernel><<<blocks, Kernel::threads, 0, static_cast<cudaStream_t>(queue.stream())>>>(params);
+  if (const cudaError_t error = cudaGetLastError(); error != cudaSuccess)
+    fail(concat("CUDA refused a launch of ", grid.x, " x ", grid.y, " x ", grid.z, " blocks: ",
+                std::string_view(cudaGetErrorString(error))));
+}
+
+#endif
+
+}  // namespace ashlar::inline v0

@@ -1,0 +1,143 @@
+// What a kernel body may use: thread indices, barriers, shuffles, votes, atomics, shared and global memory. A kernel names
+// nothing else of CUDA, so the same template compiles under nvcc and runs on the emulator of tests/simt, which checks
+// every access. Read next: device/cuda/launch.cuh, then ops/rms_norm/cuda.cuh (a small kernel).
+//
+// A kernel is a struct:
+//   struct Kernel {
+//     struct Params { ... };                                  // trivially copyable, passed by value
+//     struct Shared { SharedArray<float, 32> partial; };      // or: using Shared = NoShared;
+//     static constexpr int threads = 256;                     // block size, a multiple of 32, the launch bound
+//     ASHLAR_DEVICE static void run(const Params&, Simt<Shared>&);
+//   };
+#pragma once
+
+#include <cstdint>
+
+#include "ashlar/core/config.hpp"
+#include "ashlar/core/dtype.hpp"
+#include "ashlar/core/shape.hpp"
+
+namespace ashlar::inline v0 {
+
+inline constexpr unsigned full_warp = 0xffffffffu;
+inline constexpr int warp_size = 32;
+
+struct NoShared {};
+
+}  // namespace ashlar::inline v0
+
+#if ASHLAR_CUDA_EMULATED
+#include "simt/simt.hpp"  // tests/simt: the same names, on fibers
+#elif defined(__CUDACC__)
+
+namespace ashlar::inline v0 {
+
+/// N elements of shared memory. Not initialised.
+template <class T, int N>
+struct SharedArray {
+  T elements[N];
+  __device__ __forceinline__ T& operator[](int i) { return elements[i]; }
+};
+
+/// The calling thread. Blocks are one-dimensional in threads; grids have up to three dimensions.
+template <class SharedT>
+class Simt {
+ public:
+  __device__ __forceinline__ explicit Simt(SharedT& shared) : shared_(shared) {}
+
+  __device__ __forceinline__ int thread() const { return static_cast<int>(threadIdx.x); }
+  __device__ __forceinline__ int threads() const { return static_cast<int>(blockDim.x); }
+  __device__ __forceinline__ int lane() const { return static_cast<int>(threadIdx.x & 31u); }
+  __device__ __forceinline__ int warp() const { return static_cast<int>(threadIdx.x >> 5); }
+  __device__ __forceinline__ int warps() const { return static_cast<int>(blockDim.x >> 5); }
+  __device__ __forceinline__ index_t block_x() const { return blockIdx.x; }
+  __device__ __forceinline__ index_t block_y() const { return blockIdx.y; }
+  __device__ __forceinline__ index_t block_z() const { return blockIdx.z; }
+  __device__ __forceinline__ index_t blocks_x() const { return gridDim.x; }
+
+  __device__ __forceinline__ SharedT& shared() { return shared_; }
+
+  /// Global memory. Every access of a kernel goes through these two.
+  template <class T>
+  __device__ __forceinline__ T load(const T* p) const {
+    return *p;
+  }
+  template <class T>
+  __device__ __forceinline__ void store(T* p, T value) const {
+    *p = value;
+  }
+
+  /// All threads of the block arrive before any goes on; memory written before is visible after.
+  __device__ __forceinline__ void sync() const { __syncthreads(); }
+  /// The same for `count` threads (a multiple of 32) that name barrier `id` (1 to 15).
+  __device__ __forceinline__ void sync(int id, int count) const {
+    asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(count) : "memory");
+  }
+  __device__ __forceinline__ void sync_warp(unsigned mask = full_warp) const { __syncwarp(mask); }
+
+  template <class T>
+  __device__ __forceinline__ T shuffle(T value, int lane, unsigned mask = full_warp) const {
+    return __shfl_sync(mask, value, lane);
+  }
+  template <class T>
+  __device__ __forceinline__ T shuffle_xor(T value, int lanes, unsigned mask = full_warp) const {
+    return __shfl_xor_sync(mask, value, lanes);
+  }
+  /// The value of lane + delta; lanes without one keep their own.
+  template <class T>
+  __device__ __forceinline__ T shuffle_down(T value, int delta, unsigned mask = full_warp) const {
+    return __shfl_down_sync(mask, value, delta);
+  }
+  template <class T>
+  __device__ __forceinline__ T shuffle_up(T value, int delta, unsigned mask = full_warp) const {
+    return __shfl_up_sync(mask, value, delta);
+  }
+  __device__ __forceinline__ unsigned ballot(bool predicate, unsigned mask = full_warp) const {
+    return __ballot_sync(mask, predicate);
+  }
+  __device__ __forceinline__ bool any(bool predicate, unsigned mask = full_warp) const {
+    return __any_sync(mask, predicate);
+  }
+  __device__ __forceinline__ bool all(bool predicate, unsigned mask = full_warp) const {
+    return __all_sync(mask, predicate);
+  }
+  /// The lanes of `mask` whose value equals the caller's.
+  __device__ __forceinline__ unsigned match_any(std::uint32_t value, unsigned mask = full_warp) const {
+    return __match_any_sync(mask, value);
+  }
+
+  /// Atomic on global memory (or on an element of a SharedArray); returns the old value.
+  template <class T>
+  __device__ __forceinline__ T atomic_add(T* p, T value) const {
+    return atomicAdd(p, value);
+  }
+  template <class T>
+  __device__ __forceinline__ T atomic_max(T* p, T value) const {
+    return atomicMax(p, value);
+  }
+  template <class T>
+  __device__ __forceinline__ T atomic_cas(T* p, T expected, T value) const {
+    return atomicCAS(p, expected, value);
+  }
+  template <class T>
+  __device__ __forceinline__ T atomic_add_shared(T& element, T value) const {
+    return atomicAdd(&element, value);
+  }
+
+  // Arithmetic whose instruction the device chooses: approximate for float (2 ulp), exact for double.
+  __device__ __forceinline__ float exp(float x) const { return __expf(x); }
+  __device__ __forceinline__ double exp(double x) const { return ::exp(x); }
+  __device__ __forceinline__ float log(float x) const { return logf(x); }
+  __device__ __forceinline__ double log(double x) const { return ::log(x); }
+  __device__ __forceinline__ float rsqrt(float x) const { return rsqrtf(x); }
+  __device__ __forceinline__ double rsqrt(double x) const { return ::rsqrt(x); }
+  __device__ __forceinline__ float sqrt(float x) const { return sqrtf(x); }
+  __device__ __forceinline__ double sqrt(double x) const { return ::sqrt(x); }
+
+ private:
+  SharedT& shared_;
+};
+
+}  // namespace ashlar::inline v0
+
+#endif

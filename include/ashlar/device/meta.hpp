@@ -1,0 +1,43 @@
+// The device without storage: the same code runs on null pointers and its queue counts what the work would cost.
+// `plan` runs whole training steps on it. Read next: tensor/memory.hpp.
+#pragma once
+
+#include <cstdint>
+
+#include "ashlar/device/device.hpp"
+
+namespace ashlar::inline v0 {
+
+/// What one operation costs: floating-point operations, and the fewest bytes that it moves through memory
+/// (each input read once, each output written once).
+struct Cost {
+  double flops = 0;
+  double bytes = 0;
+  friend Cost operator+(Cost a, Cost b) { return {a.flops + b.flops, a.bytes + b.bytes}; }
+};
+
+struct Meta {
+  static constexpr const char* name = "meta";
+  static constexpr bool has_storage = false;
+
+  /// Adds up what operations report.
+  struct Queue {
+    Cost total;
+    std::int64_t operations = 0;
+    void count(Cost cost) {
+      total = total + cost;
+      ++operations;
+    }
+  };
+
+  static void* allocate(std::size_t) { return nullptr; }
+  static void deallocate(void*, std::size_t) {}
+  static void fill_zero(Queue&, void*, std::size_t) {}
+  static void copy(Queue&, void*, const void*, std::size_t) {}
+  static void upload(Queue&, void*, const void*, std::size_t) {}
+  static void download(Queue&, void*, const void*, std::size_t) {}
+  static void synchronize(Queue&) {}
+};
+static_assert(Device<Meta>);
+
+}  // namespace ashlar::inline v0
