@@ -64,8 +64,8 @@ class Request {
   std::shared_ptr<State> state_;
 };
 
-/// What a backend implements. Buffers are host-accessible memory. Counts are elements. All members of the group call the
-/// same collectives in the same order; any number may be in flight.
+/// What a backend implements. Buffers are host-accessible memory. Counts are elements. All members of the group call
+/// the same collectives in the same order; any number may be in flight.
 class CommunicatorBackend {
  public:
   virtual ~CommunicatorBackend() = default;
@@ -86,8 +86,8 @@ class CommunicatorBackend {
   virtual void set_step(std::int64_t step) = 0;
 };
 
-/// The handle that modules and strategies hold. Copies share the group. A default-made Communicator is the group of one:
-/// every operation on it is a local copy or nothing.
+/// The handle that modules and strategies hold. Copies share the group. A default-made Communicator is the group of
+/// one: every operation on it is a local copy or nothing.
 class Communicator {
  public:
   Communicator() = default;
@@ -102,14 +102,16 @@ class Communicator {
   Request all_reduce(T* data, index_t count, Reduce op = Reduce::sum) {
     return size() == 1 ? Request() : backend_->all_reduce(data, count, dtype_of<T>, op);
   }
-  /// receive [size * count] becomes the ranks' send [count], in rank order. send may be receive + rank * count (in place).
+  /// receive [size * count] becomes the ranks' send [count], in rank order. send may be receive + rank * count (in
+  /// place).
   template <class T>
   Request all_gather(const T* send, T* receive, index_t count) {
     if (size() > 1) return backend_->all_gather(send, receive, count, dtype_of<T>);
     copy_alone(send, receive, count);
     return {};
   }
-  /// receive [count] becomes block `rank` of the reduction of send [size * count]. In place: receive = send + rank * count.
+  /// receive [count] becomes block `rank` of the reduction of send [size * count]. In place: receive = send + rank *
+  /// count.
   template <class T>
   Request reduce_scatter(const T* send, T* receive, index_t count, Reduce op = Reduce::sum) {
     if (size() > 1) return backend_->reduce_scatter(send, receive, count, dtype_of<T>, op);

@@ -31,8 +31,10 @@ enum class DType : std::uint8_t { f32, f64, bf16, i32, u8, i64 };
 
 constexpr std::size_t size_of(DType type) {
   switch (type) {
-    case DType::f32: case DType::i32: return 4;
-    case DType::f64: case DType::i64: return 8;
+    case DType::f32:
+    case DType::i32: return 4;
+    case DType::f64:
+    case DType::i64: return 8;
     case DType::bf16: return 2;
     case DType::u8: return 1;
   }
@@ -53,13 +55,20 @@ constexpr std::string_view to_string(DType type) {
 }
 
 namespace detail {
-template <class T> struct DTypeOf;
-template <> struct DTypeOf<float> : std::integral_constant<DType, DType::f32> {};
-template <> struct DTypeOf<double> : std::integral_constant<DType, DType::f64> {};
-template <> struct DTypeOf<bf16> : std::integral_constant<DType, DType::bf16> {};
-template <> struct DTypeOf<std::int32_t> : std::integral_constant<DType, DType::i32> {};
-template <> struct DTypeOf<std::uint8_t> : std::integral_constant<DType, DType::u8> {};
-template <> struct DTypeOf<std::int64_t> : std::integral_constant<DType, DType::i64> {};
+template <class T>
+struct DTypeOf;
+template <>
+struct DTypeOf<float> : std::integral_constant<DType, DType::f32> {};
+template <>
+struct DTypeOf<double> : std::integral_constant<DType, DType::f64> {};
+template <>
+struct DTypeOf<bf16> : std::integral_constant<DType, DType::bf16> {};
+template <>
+struct DTypeOf<std::int32_t> : std::integral_constant<DType, DType::i32> {};
+template <>
+struct DTypeOf<std::uint8_t> : std::integral_constant<DType, DType::u8> {};
+template <>
+struct DTypeOf<std::int64_t> : std::integral_constant<DType, DType::i64> {};
 }  // namespace detail
 
 template <class T>

@@ -25,14 +25,15 @@ class ConfigError : public Error {
 
 namespace detail {
 
-inline void append(std::string& out, std::string_view text) { out += text; }
+inline void append(std::string& out, std::string_view text) {
+  out += text;
+}
 template <std::same_as<bool> T>
 void append(std::string& out, T value) {
   out += value ? "true" : "false";
 }
 template <std::integral T>
-  requires(!std::same_as<T, bool>)
-void append(std::string& out, T value) {
+requires(!std::same_as<T, bool>) void append(std::string& out, T value) {
   char buffer[24];
   out.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr);
 }
@@ -42,7 +43,9 @@ void append(std::string& out, T value) {
   out.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr);
 }
 template <class T>
-  requires requires(const T& t) { { to_string(t) } -> std::convertible_to<std::string>; }
+requires requires(const T& t) {
+  { to_string(t) } -> std::convertible_to<std::string>;
+}
 void append(std::string& out, const T& value) {
   out += to_string(value);
 }
@@ -63,7 +66,8 @@ std::string concat(const Parts&... parts) {
   throw Error(concat(message, " [", std::string_view(where.file_name()), ":", where.line(), "]"));
 }
 
-/// Throws Error unless `condition`. `message` is only read on failure: pass literals, or use if (...) fail(concat(...)).
+/// Throws Error unless `condition`. `message` is only read on failure: pass literals, or use if (...)
+/// fail(concat(...)).
 inline void check(bool condition, std::string_view message,
                   std::source_location where = std::source_location::current()) {
   if (!condition) [[unlikely]]

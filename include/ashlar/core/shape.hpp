@@ -57,6 +57,8 @@ inline std::string to_string(const Shape& shape) {
 ASHLAR_HOST_DEVICE constexpr index_t round_up(index_t n, index_t multiple) {
   return (n + multiple - 1) / multiple * multiple;
 }
-ASHLAR_HOST_DEVICE constexpr index_t ceil_div(index_t n, index_t d) { return (n + d - 1) / d; }
+ASHLAR_HOST_DEVICE constexpr index_t ceil_div(index_t n, index_t d) {
+  return (n + d - 1) / d;
+}
 
 }  // namespace ashlar::inline v0

@@ -24,9 +24,7 @@ class TensorView {
   ASHLAR_HOST_DEVICE TensorView(T* data, const Shape& shape, index_t row_stride)
       : data_(data), shape_(shape), row_stride_(row_stride) {}
   /// A view of mutable elements reads as a view of constant ones.
-  ASHLAR_HOST_DEVICE operator TensorView<const T, Device>() const
-    requires(!std::is_const_v<T>)
-  {
+  ASHLAR_HOST_DEVICE operator TensorView<const T, Device>() const requires(!std::is_const_v<T>) {
     return {data_, shape_, row_stride_};
   }
 
@@ -69,5 +67,9 @@ class TensorView {
   Shape shape_;
   index_t row_stride_ = 1;
 };
+
+/// A read-only argument of an operation: takes part in conversion (mutable to const), not in deduction.
+template <class T, class Device>
+using In = std::type_identity_t<TensorView<const T, Device>>;
 
 }  // namespace ashlar::inline v0

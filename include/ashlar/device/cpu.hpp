@@ -29,7 +29,9 @@ struct Cpu {
     if (bytes) std::memcpy(target, source, bytes);
   }
   static void upload(Queue& q, void* target, const void* source, std::size_t bytes) { copy(q, target, source, bytes); }
-  static void download(Queue& q, void* target, const void* source, std::size_t bytes) { copy(q, target, source, bytes); }
+  static void download(Queue& q, void* target, const void* source, std::size_t bytes) {
+    copy(q, target, source, bytes);
+  }
   static void synchronize(Queue&) {}
 };
 static_assert(Device<Cpu>);

@@ -1,5 +1,6 @@
-// What a device is: a place where tensors live and operations run. Three exist: Cpu, Cuda and Meta (no storage, counts).
-// Read next: device/cpu.hpp (the simplest), then ops/rms_norm/rms_norm.hpp (how an operation picks its device).
+// What a device is: a place where tensors live and operations run. Three exist: Cpu, Cuda and Meta (no storage,
+// counts). Read next: device/cpu.hpp (the simplest), then ops/rms_norm/rms_norm.hpp (how an operation picks its
+// device).
 #pragma once
 
 #include <concepts>
@@ -13,14 +14,14 @@ namespace ashlar::inline v0 {
 /// Memory from `allocate` holds arbitrary bytes.
 template <class D>
 concept Device = requires(typename D::Queue& queue, void* p, const void* source, std::size_t bytes) {
-  { D::name } -> std::convertible_to<const char*>;                // "cpu", "cuda", "meta"
-  { D::has_storage } -> std::convertible_to<bool>;                // false on Meta: pointers are null, nothing is read
+  { D::name } -> std::convertible_to<const char*>;  // "cpu", "cuda", "meta"
+  { D::has_storage } -> std::convertible_to<bool>;  // false on Meta: pointers are null, nothing is read
   { D::allocate(bytes) } -> std::same_as<void*>;
   D::deallocate(p, bytes);
-  D::fill_zero(queue, p, bytes);                                  // asynchronous on Cuda
-  D::copy(queue, p, source, bytes);                               // device to device
-  D::upload(queue, p, source, bytes);                             // host to device; source may be reused on return
-  D::download(queue, p, source, bytes);                           // device to host; waits for the queue
+  D::fill_zero(queue, p, bytes);         // asynchronous on Cuda
+  D::copy(queue, p, source, bytes);      // device to device
+  D::upload(queue, p, source, bytes);    // host to device; source may be reused on return
+  D::download(queue, p, source, bytes);  // device to host; waits for the queue
   D::synchronize(queue);
 };
 

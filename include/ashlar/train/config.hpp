@@ -1,6 +1,6 @@
-// What a run is told: plain structs, one a section, with the defaults. What each field means, its unit and its check are
-// said once, in the field list that the JSON file, the flags, --help and the reference page come from.
-// Read next: train/config_fields.hpp.
+// What a run is told: plain structs, one a section, with the defaults. What each field means, its unit and its check
+// are said once, in the field list that the JSON file, the flags, --help and the reference page come from. Read next:
+// train/config_fields.hpp.
 #pragma once
 
 #include <cstdint>

@@ -21,8 +21,8 @@ struct Cuda {
     Queue(const Queue&) = delete;
     Queue& operator=(const Queue&) = delete;
 
-    void* stream() const { return stream_; }      // cudaStream_t
-    void* blas() const { return blas_; }          // cublasLtHandle_t
+    void* stream() const { return stream_; }  // cudaStream_t
+    void* blas() const { return blas_; }      // cublasLtHandle_t
     void* workspace() const { return workspace_; }
     static constexpr std::size_t workspace_bytes = std::size_t{32} << 20;
 

@@ -1,5 +1,5 @@
-// How a kernel struct (device/cuda/simt.cuh) becomes work on a queue. Under nvcc: one __global__ template over the struct.
-// Under the emulator: every thread of every block runs as a fiber. Read next: ops/rms_norm/cuda.cuh.
+// How a kernel struct (device/cuda/simt.cuh) becomes work on a queue. Under nvcc: one __global__ template over the
+// struct. Under the emulator: every thread of every block runs as a fiber. Read next: ops/rms_norm/cuda.cuh.
 #pragma once
 
 #include <type_traits>
@@ -41,10 +41,10 @@ void launch(Cuda::Queue& queue, Grid grid, const typename Kernel::Params& params
   static_assert(Kernel::threads % warp_size == 0, "Kernel::threads must be a multiple of 32");
   if (grid.x * grid.y * grid.z == 0) return;
   const dim3 blocks(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y), static_cast<unsigned>(grid.z));
-  detail::simt_kernel<Kernel><<<blocks, Kernel::threads, 0, static_cast<cudaStream_t>(queue.stream())>>>(params);
+  detail::simt_kernel<Kernel><<<blocks, Kernel::threads, 0, static_cast<cudaStream_t>(queue.stream())> > >(params);
   if (const cudaError_t error = cudaGetLastError(); error != cudaSuccess)
-    fail(concat("CUDA refused a launch of ", grid.x, " x ", grid.y, " x ", grid.z, " blocks: ",
-                std::string_view(cudaGetErrorString(error))));
+    fail(concat("CUDA refused a launch of ", grid.x, " x ", grid.y, " x ", grid.z,
+                " blocks: ", std::string_view(cudaGetErrorString(error))));
 }
 
 #endif

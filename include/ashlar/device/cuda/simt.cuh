@@ -1,6 +1,6 @@
-// What a kernel body may use: thread indices, barriers, shuffles, votes, atomics, shared and global memory. A kernel names
-// nothing else of CUDA, so the same template compiles under nvcc and runs on the emulator of tests/simt, which checks
-// every access. Read next: device/cuda/launch.cuh, then ops/rms_norm/cuda.cuh (a small kernel).
+// What a kernel body may use: thread indices, barriers, shuffles, votes, atomics, shared and global memory. A kernel
+// names nothing else of CUDA, so the same template compiles under nvcc and runs on the emulator of tests/simt, which
+// checks every access. Read next: device/cuda/launch.cuh, then ops/rms_norm/cuda.cuh (a small kernel).
 //
 // A kernel is a struct:
 //   struct Kernel {

@@ -1,0 +1,77 @@
+// Elementwise passes: add, scale, cast, sum, and the count of values that are not finite. Read next:
+// ops/elementwise/cpu.hpp.
+#pragma once
+
+#include <type_traits>
+
+#include <cstdint>
+#include "ashlar/core/tensor_view.hpp"
+#include "ashlar/device/cpu.hpp"
+#include "ashlar/device/cuda/cuda.hpp"
+#include "ashlar/device/meta.hpp"
+#include "ashlar/ops/elementwise/cpu.hpp"
+
+namespace ashlar::inline v0::ops {
+
+namespace cuda {
+template <class T>
+void add(Cuda::Queue&, TensorView<const T, Cuda> a, TensorView<const T, Cuda> b, TensorView<T, Cuda> out);
+template <class From, class To>
+void cast(Cuda::Queue&, TensorView<const From, Cuda> x, TensorView<To, Cuda> out);
+template <class A>
+void sum(Cuda::Queue&, TensorView<const A, Cuda> x, TensorView<double, Cuda> total);
+template <class T>
+void count_non_finite(Cuda::Queue&, TensorView<const T, Cuda> x, TensorView<std::int32_t, Cuda> count);
+}  // namespace cuda
+
+/// out = a + b, elementwise over contiguous tensors of one count. out may alias either.
+template <class T, class D>
+void add(typename D::Queue& queue, In<T, D> a, In<T, D> b, TensorView<T, D> out) {
+  check(a.count() == out.count() && b.count() == out.count(), "add: a, b and out must have one count");
+  if constexpr (std::is_same_v<D, Meta>) {
+    queue.count(Cost{static_cast<double>(out.count()), static_cast<double>(3 * out.count() * index_t{sizeof(T)})});
+  } else if constexpr (std::is_same_v<D, Cpu>) {
+    cpu::add<T>(a, b, out);
+  } else {
+    cuda::add<T>(queue, a, b, out);
+  }
+}
+
+/// out = x, converted: float to bf16 rounds to nearest even.
+template <class From, class To, class D>
+void cast(typename D::Queue& queue, TensorView<const From, D> x, TensorView<To, D> out) {
+  check(x.count() == out.count(), "cast: x and out must have one count");
+  if constexpr (std::is_same_v<D, Meta>) {
+    queue.count(Cost{static_cast<double>(0), static_cast<double>(out.count() * index_t{sizeof(From) + sizeof(To)})});
+  } else if constexpr (std::is_same_v<D, Cpu>) {
+    cpu::cast<From, To>(x, out);
+  } else {
+    cuda::cast<From, To>(queue, x, out);
+  }
+}
+
+/// total[0] += the sum of x, kept in double, in an order that depends on the count alone.
+template <class A, class D>
+void sum(typename D::Queue& queue, TensorView<const A, D> x, TensorView<double, D> total) {
+  if constexpr (std::is_same_v<D, Meta>) {
+    queue.count(Cost{static_cast<double>(x.count()), static_cast<double>(x.count() * index_t{sizeof(A)})});
+  } else if constexpr (std::is_same_v<D, Cpu>) {
+    cpu::sum<A>(x, total);
+  } else {
+    cuda::sum<A>(queue, x, total);
+  }
+}
+
+/// count[0] += how many elements of x are NaN or infinite.
+template <class T, class D>
+void count_non_finite(typename D::Queue& queue, TensorView<const T, D> x, TensorView<std::int32_t, D> count) {
+  if constexpr (std::is_same_v<D, Meta>) {
+    queue.count(Cost{static_cast<double>(0), static_cast<double>(x.count() * index_t{sizeof(T)})});
+  } else if constexpr (std::is_same_v<D, Cpu>) {
+    cpu::count_non_finite<T>(x, count);
+  } else {
+    cuda::count_non_finite<T>(queue, x, count);
+  }
+}
+
+}  // namespace ashlar::inline v0::ops

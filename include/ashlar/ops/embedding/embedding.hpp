@@ -1,0 +1,56 @@
+// Token embedding: rows of a table, also of a vocabulary shard. Used by nn/embedding.hpp. Read next:
+// ops/embedding/cpu.hpp.
+#pragma once
+
+#include <type_traits>
+
+#include <cstdint>
+#include "ashlar/core/tensor_view.hpp"
+#include "ashlar/device/cpu.hpp"
+#include "ashlar/device/cuda/cuda.hpp"
+#include "ashlar/device/meta.hpp"
+#include "ashlar/ops/embedding/cpu.hpp"
+
+namespace ashlar::inline v0::ops {
+
+namespace cuda {
+template <class T>
+void embedding(Cuda::Queue&, TensorView<const std::int32_t, Cuda> ids, TensorView<const T, Cuda> table,
+               index_t first_id, TensorView<T, Cuda> out);
+template <class T>
+void embedding_backward(Cuda::Queue&, TensorView<const std::int32_t, Cuda> ids, TensorView<const T, Cuda> dy,
+                        index_t first_id, TensorView<Acc<T>, Cuda> dtable);
+}  // namespace cuda
+
+/// out [N, D] = table[ids - first_id], zero where the id is outside [first_id, first_id + V): table [V, D] may be the
+/// shard of a larger vocabulary.
+template <class T, class D>
+void embedding(typename D::Queue& queue, In<std::int32_t, D> ids, In<T, D> table, index_t first_id,
+               TensorView<T, D> out) {
+  check(ids.count() == out.rows() && table.cols() == out.cols(), "embedding: ids [N], table [V, D], out [N, D]");
+  if constexpr (std::is_same_v<D, Meta>) {
+    queue.count(Cost{static_cast<double>(0), static_cast<double>(2 * out.count() * index_t{sizeof(T)})});
+  } else if constexpr (std::is_same_v<D, Cpu>) {
+    cpu::embedding<T>(ids, table, first_id, out);
+  } else {
+    cuda::embedding<T>(queue, ids, table, first_id, out);
+  }
+}
+
+/// dtable[id - first_id] += sum of dy over the tokens with that id, tokens in increasing order: the same bits every
+/// time.
+template <class T, class D>
+void embedding_backward(typename D::Queue& queue, In<std::int32_t, D> ids, In<T, D> dy, index_t first_id,
+                        TensorView<Acc<T>, D> dtable) {
+  check(ids.count() == dy.rows() && dtable.cols() == dy.cols(),
+        "embedding_backward: ids [N], dy [N, D], dtable [V, D]");
+  if constexpr (std::is_same_v<D, Meta>) {
+    queue.count(Cost{static_cast<double>(dy.count()), static_cast<double>(3 * dy.count() * index_t{sizeof(T)})});
+  } else if constexpr (std::is_same_v<D, Cpu>) {
+    cpu::embedding_backward<T>(ids, dy, first_id, dtable);
+  } else {
+    cuda::embedding_backward<T>(queue, ids, dy, first_id, dtable);
+  }
+}
+
+}  // namespace ashlar::inline v0::ops

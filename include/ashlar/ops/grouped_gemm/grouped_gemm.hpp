@@ -1,0 +1,79 @@
+// Grouped GEMM: one product an expert, over consecutive groups of rows. Used by moe/experts.hpp.
+// The group sizes stay on the device: offsets [E + 1] are read by the kernels. Read next: ops/grouped_gemm/cpu.hpp.
+#pragma once
+
+#include <type_traits>
+
+#include <cstdint>
+#include "ashlar/core/tensor_view.hpp"
+#include "ashlar/device/cpu.hpp"
+#include "ashlar/device/cuda/cuda.hpp"
+#include "ashlar/device/meta.hpp"
+#include "ashlar/ops/grouped_gemm/cpu.hpp"
+
+namespace ashlar::inline v0::ops {
+
+namespace cuda {
+template <class T>
+void grouped_gemm(Cuda::Queue&, TensorView<const T, Cuda> x, TensorView<const T, Cuda> w,
+                  TensorView<const std::int32_t, Cuda> offsets, TensorView<T, Cuda> y);
+template <class T>
+void grouped_gemm_input_gradient(Cuda::Queue&, TensorView<const T, Cuda> dy, TensorView<const T, Cuda> w,
+                                 TensorView<const std::int32_t, Cuda> offsets, TensorView<T, Cuda> dx, bool accumulate);
+template <class T>
+void grouped_gemm_weight_gradient(Cuda::Queue&, TensorView<const T, Cuda> dy, TensorView<const T, Cuda> x,
+                                  TensorView<const std::int32_t, Cuda> offsets, TensorView<Acc<T>, Cuda> dw);
+}  // namespace cuda
+
+/// y [R, N] : rows offsets[e] .. offsets[e + 1] are x [R, K] of those rows times w[e]^T, w [E, N, K]. Groups may be
+/// empty; rows past offsets[E] are set to zero.
+template <class T, class D>
+void grouped_gemm(typename D::Queue& queue, In<T, D> x, In<T, D> w, In<std::int32_t, D> offsets, TensorView<T, D> y) {
+  check(w.rank() == 3 && w.dim(1) == y.cols() && w.dim(2) == x.cols() && x.rows() == y.rows() &&
+            offsets.count() == w.dim(0) + 1,
+        "grouped_gemm: x [R, K], w [E, N, K], offsets [E + 1], y [R, N]");
+  if constexpr (std::is_same_v<D, Meta>) {
+    queue.count(Cost{static_cast<double>(2 * x.count() * y.cols()),
+                     static_cast<double>((x.count() + y.count() + w.count()) * index_t{sizeof(T)})});
+  } else if constexpr (std::is_same_v<D, Cpu>) {
+    cpu::grouped_gemm<T>(x, w, offsets, y);
+  } else {
+    cuda::grouped_gemm<T>(queue, x, w, offsets, y);
+  }
+}
+
+/// dx [R, K] (+)= dy [R, N] times w[e] of the row's group; rows past offsets[E] are set to zero (left alone when
+/// accumulating).
+template <class T, class D>
+void grouped_gemm_input_gradient(typename D::Queue& queue, In<T, D> dy, In<T, D> w, In<std::int32_t, D> offsets,
+                                 TensorView<T, D> dx, bool accumulate) {
+  check(w.rank() == 3 && w.dim(1) == dy.cols() && w.dim(2) == dx.cols() && dx.rows() == dy.rows(),
+        "grouped_gemm_input_gradient: dy [R, N], w [E, N, K], dx [R, K]");
+  if constexpr (std::is_same_v<D, Meta>) {
+    queue.count(Cost{static_cast<double>(2 * dx.count() * dy.cols()),
+                     static_cast<double>((dx.count() + dy.count() + w.count()) * index_t{sizeof(T)})});
+  } else if constexpr (std::is_same_v<D, Cpu>) {
+    cpu::grouped_gemm_input_gradient<T>(dy, w, offsets, dx, accumulate);
+  } else {
+    cuda::grouped_gemm_input_gradient<T>(queue, dy, w, offsets, dx, accumulate);
+  }
+}
+
+/// dw[e] [N, K] += dy^T x over the group's rows. An empty group leaves dw[e] as it was.
+template <class T, class D>
+void grouped_gemm_weight_gradient(typename D::Queue& queue, In<T, D> dy, In<T, D> x, In<std::int32_t, D> offsets,
+                                  std::type_identity_t<TensorView<Acc<T>, D>> dw) {
+  check(dw.rank() == 3 && dw.dim(1) == dy.cols() && dw.dim(2) == x.cols() && x.rows() == dy.rows(),
+        "grouped_gemm_weight_gradient: dy [R, N], x [R, K], dw [E, N, K]");
+  if constexpr (std::is_same_v<D, Meta>) {
+    queue.count(Cost{
+        static_cast<double>(2 * x.count() * dy.cols()),
+        static_cast<double>((x.count() + dy.count()) * index_t{sizeof(T)} + 2 * dw.count() * index_t{sizeof(Acc<T>)})});
+  } else if constexpr (std::is_same_v<D, Cpu>) {
+    cpu::grouped_gemm_weight_gradient<T>(dy, x, offsets, dw);
+  } else {
+    cuda::grouped_gemm_weight_gradient<T>(queue, dy, x, offsets, dw);
+  }
+}
+
+}  // namespace ashlar::inline v0::ops

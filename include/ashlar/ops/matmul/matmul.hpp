@@ -1,0 +1,51 @@
+// Matrix product, the one dense operation: Eigen or oneDNN on Cpu, cuBLASLt on Cuda.
+// Used by Linear and by the output projection. Read next: ops/matmul/cpu.hpp.
+#pragma once
+
+#include <type_traits>
+
+#include "ashlar/core/tensor_view.hpp"
+#include "ashlar/device/cpu.hpp"
+#include "ashlar/device/cuda/cuda.hpp"
+#include "ashlar/device/meta.hpp"
+#include "ashlar/ops/matmul/cpu.hpp"
+
+namespace ashlar::inline v0::ops {
+
+/// 2 M N K operations.
+inline Cost matmul_cost(index_t m, index_t n, index_t k, std::size_t in_bytes, std::size_t out_bytes) {
+  const double M = static_cast<double>(m), N = static_cast<double>(n), K = static_cast<double>(k);
+  return {2 * M * N * K, (M * K + N * K) * static_cast<double>(in_bytes) + M * N * static_cast<double>(out_bytes)};
+}
+
+namespace cuda {
+template <class T, class C>
+void matmul(Cuda::Queue&, TensorView<const T, Cuda> a, Transpose ta, TensorView<const T, Cuda> b, Transpose tb,
+            TensorView<C, Cuda> c, double beta);
+}
+
+/// c [M, N] = op(a) op(b) + beta c, where op(a) is [M, K] and op(b) is [K, N]; all row-major with row strides.
+/// T is float, double or bf16; C is T, or float for bf16 (gradients and logits). Sums are kept in float (double for
+/// double). beta 0 ignores what c holds, NaN included; K = 0 gives beta c. c may not overlap a or b.
+/// Throws Error when the shapes don't match.
+template <class T, class C, class D>
+void matmul(typename D::Queue& queue, In<T, D> a, Transpose ta, In<T, D> b, Transpose tb, TensorView<C, D> c,
+            double beta = 0) {
+  static_assert(std::is_same_v<C, T> || std::is_same_v<C, Acc<T>>,
+                "matmul: C must be T or the type T's sums are kept in");
+  const index_t m = c.rows(), n = c.cols(), k = ta == Transpose::yes ? a.rows() : a.cols();
+  if ((ta == Transpose::yes ? a.cols() : a.rows()) != m || (tb == Transpose::yes ? b.rows() : b.cols()) != n ||
+      (tb == Transpose::yes ? b.cols() : b.rows()) != k)
+    fail(concat("matmul: shapes don't match: a ", to_string(a.shape()), ta == Transpose::yes ? " transposed" : "",
+                ", b ", to_string(b.shape()), tb == Transpose::yes ? " transposed" : "", ", c ", to_string(c.shape())));
+  if (m == 0 || n == 0) return;
+  if constexpr (std::is_same_v<D, Meta>) {
+    queue.count(matmul_cost(m, n, k, sizeof(T), sizeof(C)));
+  } else if constexpr (std::is_same_v<D, Cpu>) {
+    cpu::matmul<T, C>(a, ta, b, tb, c, beta);
+  } else {
+    cuda::matmul<T, C>(queue, a, ta, b, tb, c, beta);
+  }
+}
+
+}  // namespace ashlar::inline v0::ops
