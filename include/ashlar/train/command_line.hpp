@@ -1,0 +1,161 @@
+// The command line of a recipe's binary: subcommand, --config FILE, and a flag for each configuration field. About a
+// hundred lines over the field list, which already knows names, types and checks. Used by ashlar::main.
+// Read next: train/config_help.hpp.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ashlar/core/error.hpp"
+#include "ashlar/train/config_help.hpp"
+#include "ashlar/train/config_json.hpp"
+
+namespace ashlar::inline v0 {
+
+/// In the order of subcommand_notes.
+enum class Subcommand { train, evaluate, generate, plan, convert };
+
+constexpr std::string_view to_string(Subcommand s) { return subcommand_notes[static_cast<int>(s)].name; }
+
+/// What a user asked for.
+struct CommandLine {
+  Subcommand subcommand = Subcommand::train;
+  Config config;                   // resolved: flags over the file over the defaults; validated
+  std::string config_file;         // of --config; empty without
+  std::vector<std::string> given;  // dotted names of the fields that the file or a flag sets
+  std::string help;                // if not empty: the text to print instead of running
+
+  /// Whether the file or a flag sets the field; if not, a subcommand may choose a default of its own.
+  bool is_given(std::string_view name) const {
+    for (const std::string& g : given)
+      if (g == name) return true;
+    return false;
+  }
+};
+
+namespace detail {
+
+inline Subcommand subcommand_of(std::string_view name) {
+  std::vector<std::string> names;
+  for (const SubcommandNote& note : subcommand_notes) {
+    if (note.name == name) return static_cast<Subcommand>(names.size());
+    names.emplace_back(note.name);
+  }
+  throw ConfigError(
+      concat("unknown subcommand \"", name, "\"; the nearest valid name is \"", nearest_name(name, names), "\""));
+}
+
+/// A flag as written: "--name", "--name=value" or "--name value".
+struct Flag {
+  std::string name;  // without dashes; in the spelling of the field list where it is a field's
+  Field* field = nullptr;
+  std::string_view value;
+};
+
+/// Reads the arguments one flag at a time.
+class FlagReader {
+ public:
+  FlagReader(std::span<const std::string_view> arguments, Subcommand subcommand, FieldList& list)
+      : arguments_(arguments), own_section_(to_string(subcommand)), list_(list) {}
+
+  /// The next flag; nothing at the end. Throws ConfigError for what is no flag, for unknown names and missing values.
+  std::optional<Flag> next() {
+    if (position_ == arguments_.size()) return std::nullopt;
+    const std::string_view argument = arguments_[position_++];
+    if (!argument.starts_with("--") || argument.size() == 2)
+      throw ConfigError(concat("unexpected argument \"", argument, "\": flags look like --section.field value"));
+    const std::size_t equals = std::min(argument.find('='), argument.size());
+    Flag flag;
+    flag.name = argument.substr(2, equals - 2);
+    if (flag.name != "config") flag.field = find(flag.name);
+
+    if (equals < argument.size()) {
+      flag.value = argument.substr(equals + 1);
+    } else if (flag.field && flag.field->is_flag()) {
+      const bool has_value = position_ < arguments_.size() && is_truth(arguments_[position_]);
+      flag.value = has_value ? arguments_[position_++] : "true";
+    } else {
+      if (position_ == arguments_.size() || arguments_[position_].starts_with("--"))
+        throw ConfigError(concat("--", flag.name, ": a value must follow (one that begins with -- is written --", flag.name,
+                                 "=VALUE)"));
+      flag.value = arguments_[position_++];
+    }
+    return flag;
+  }
+
+ private:
+  static bool is_truth(std::string_view text) { return text == "true" || text == "false"; }
+
+  /// The field of that dotted name; a name without a dot is a field of the subcommand's own section.
+  Field* find(const std::string& name) const {
+    Field* field = list_.find(name);
+    if (!field) field = list_.find(concat(own_section_, ".", name));
+    if (field) return field;
+    std::vector<std::string> names = list_.names();
+    names.insert(names.end(), {"config", "help"});
+    throw ConfigError(concat("unknown flag --", name, "; the nearest valid name is --", nearest_name(name, names)));
+  }
+
+  std::span<const std::string_view> arguments_;
+  std::string_view own_section_;
+  FieldList& list_;
+  std::size_t position_ = 0;
+};
+
+}  // namespace detail
+
+/// Reads the arguments that follow the program's name. `program` is what help calls it. Where a flag stands twice the
+/// last one counts; --help anywhere makes a help text, whatever stands beside it is not read.
+/// Throws ConfigError, whose text is for the user, for anything that can't be understood or that validate() refuses.
+inline CommandLine parse(std::span<const std::string_view> arguments, std::string_view program) {
+  CommandLine out;
+  if (arguments.empty()) throw ConfigError(concat("a subcommand is missing\n", help_text(program)));
+  const bool wants_help = std::find(arguments.begin(), arguments.end(), "--help") != arguments.end() ||
+                          arguments[0] == "-h" || (arguments.size() > 1 && arguments[1] == "-h");
+  if (wants_help && arguments[0].starts_with("-")) {
+    out.help = help_text(program);
+    return out;
+  }
+  out.subcommand = detail::subcommand_of(arguments[0]);
+  if (wants_help) {
+    out.help = help_text(program, to_string(out.subcommand));
+    return out;
+  }
+
+  // Two passes: the file first, wherever --config stands, then the flags over it.
+  FieldList list = fields(out.config);
+  std::vector<detail::Flag> flags;
+  detail::FlagReader reader(arguments.subspan(1), out.subcommand, list);
+  while (std::optional<detail::Flag> flag = reader.next()) {
+    if (flag->name != "config") {
+      flags.push_back(*flag);
+    } else {
+      if (!out.config_file.empty()) throw ConfigError("--config: stands twice");
+      if (flag->value.empty()) throw ConfigError("--config: expected the name of a file, found nothing");
+      out.config_file = flag->value;
+    }
+  }
+  if (!out.config_file.empty()) read_json_file(list, out.config_file);
+  for (const detail::Flag& flag : flags) assign(*flag.field, flag.value, concat("--", flag.field->name));
+
+  for (const FieldList::Section& section : list.sections())
+    for (const Field& field : section.fields)
+      if (field.given) out.given.push_back(field.name);
+  validate(out.config);
+  return out;
+}
+
+/// The same from what main() gets. argv[0] names the program.
+inline CommandLine parse(int argc, const char* const* argv) {
+  const std::vector<std::string_view> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
+  std::string_view program = argc > 0 ? argv[0] : "ashlar";
+  program.remove_prefix(program.rfind('/') + 1);  // npos + 1 is 0
+  return parse(arguments, program);
+}
+
+}  // namespace ashlar::inline v0

@@ -1,0 +1,225 @@
+// The one description of Config: every section and field with unit, meaning and check. A new option is one member in
+// train/config.hpp and one line here; file, flags, help, errors and the reference page follow.
+// Read next: train/config_json.hpp, train/command_line.hpp.
+#pragma once
+
+#include "ashlar/core/error.hpp"
+#include "ashlar/train/config.hpp"
+#include "ashlar/train/config_field.hpp"
+
+namespace ashlar::inline v0 {
+
+inline void describe(JobConfig& c, FieldList& list) {
+  list.section("job", "The run as a whole.");
+  list.field("dump_folder", &c.dump_folder, {.meaning = "folder for everything the run writes"});
+  list.field("description", &c.description, {.meaning = "a line about the run, shown at its start"});
+}
+
+inline void describe(ModelConfig& c, FieldList& list) {
+  list.section("model", "Which size of the recipe's model.");
+  list.field("flavor", &c.flavor, {.meaning = "name of a size in the model's table"});
+}
+
+inline void describe(TrainingConfig& c, FieldList& list) {
+  list.section("training", "What is trained on, how much of it, and how precisely.");
+  list.field("dataset", &c.dataset,
+             {.meaning = "source of tokens: a text file, or random tokens", .check = one_of({"text", "random"})});
+  list.field("dataset_path", &c.dataset_path, {.meaning = "the file that dataset text reads"});
+  list.field("local_batch_size", &c.local_batch_size,
+             {.unit = "sequences",
+              .meaning = "batch of one data-parallel rank in one forward and backward pass",
+              .check = at_least(1)});
+  list.field("global_batch_size", &c.global_batch_size,
+             {.unit = "sequences",
+              .meaning = "batch of one optimizer step over all ranks, reached by accumulating gradients; -1: what one "
+                         "pass gives, local_batch_size times the data-parallel degree",
+              .check = at_least(1).or_exactly(-1)});
+  list.field("seq_len", &c.seq_len,
+             {.unit = "tokens", .meaning = "length of a training sequence", .check = at_least(1)});
+  list.field("max_norm", &c.max_norm,
+             {.meaning = "gradients whose global L2 norm is larger are scaled down to it", .check = above(0)});
+  list.field("steps", &c.steps, {.unit = "steps", .meaning = "length of the whole run", .check = at_least(1)});
+  list.field("mixed_precision_param", &c.mixed_precision_param,
+             {.meaning = "type that blocks compute in, one of those compiled in; master weights are float32",
+              .check = one_of({"bfloat16", "float32"})});
+  list.field("seed", &c.seed,
+             {.meaning = "initial weights and the order of the data are functions of it, on any layout",
+              .check = at_least(0)});
+}
+
+inline void describe(ParallelismConfig& c, FieldList& list) {
+  list.section("parallelism",
+               "Degrees of the strategies compiled in. Their product, expert_parallel_degree apart, is the world size.");
+  list.field("data_parallel_replicate_degree", &c.data_parallel_replicate_degree,
+             {.unit = "ranks", .meaning = "replicas of the parameters (DDP; with sharding HSDP)", .check = at_least(1)});
+  list.field("data_parallel_shard_degree", &c.data_parallel_shard_degree,
+             {.unit = "ranks",
+              .meaning = "ranks that parameters, gradients and optimizer states are divided over (FSDP); -1: all ranks "
+                         "that the other degrees leave",
+              .check = at_least(1).or_exactly(-1)});
+  list.field("fsdp_reshard_after_forward", &c.fsdp_reshard_after_forward,
+             {.meaning = "free gathered parameters after a block's forward, and gather again for its backward; default: "
+                         "always without pipeline, never with it",
+              .check = one_of({"default", "always", "never"})});
+  list.field("tensor_parallel_degree", &c.tensor_parallel_degree,
+             {.unit = "ranks", .meaning = "ranks that share each layer's matrices and its sequence", .check = at_least(1)});
+  list.field("pipeline_parallel_degree", &c.pipeline_parallel_degree,
+             {.unit = "ranks", .meaning = "ranks that the layers are divided over", .check = at_least(1)});
+  list.field("pipeline_parallel_schedule", &c.pipeline_parallel_schedule,
+             {.meaning = "order of forward and backward passes of the stages",
+              .check = one_of({"GPipe", "1F1B", "ZBVZeroBubble"})});
+  list.field("pipeline_parallel_schedule_csv", &c.pipeline_parallel_schedule_csv,
+             {.meaning = "a file with the actions of each rank, in place of a named schedule"});
+  list.field("pipeline_parallel_microbatch_size", &c.pipeline_parallel_microbatch_size,
+             {.unit = "sequences",
+              .meaning = "what one pass through the pipeline carries; divides local_batch_size",
+              .check = at_least(1)});
+  list.field("pipeline_parallel_first_stage_less_layers", &c.pipeline_parallel_first_stage_less_layers,
+             {.unit = "layers", .meaning = "cost of the embedding when layers are divided", .check = at_least(0)});
+  list.field("pipeline_parallel_last_stage_less_layers", &c.pipeline_parallel_last_stage_less_layers,
+             {.unit = "layers", .meaning = "cost of the output projection when layers are divided", .check = at_least(0)});
+  list.field("expert_parallel_degree", &c.expert_parallel_degree,
+             {.unit = "ranks",
+              .meaning = "ranks that experts are divided over; borrowed from the other degrees, it adds none",
+              .check = at_least(1)});
+}
+
+inline void describe(OptimizerConfig& c, FieldList& list) {
+  list.section("optimizer", "How gradients change weights.");
+  list.field("name", &c.name, {.meaning = "the update rule", .check = one_of({"AdamW"})});
+  list.field("lr", &c.lr, {.meaning = "base learning rate; lr_scheduler scales it", .check = at_least(0)});
+  list.field("beta1", &c.beta1, {.meaning = "decay of the gradients' mean", .check = at_least(0).below(1)});
+  list.field("beta2", &c.beta2, {.meaning = "decay of the gradients' mean square", .check = at_least(0).below(1)});
+  list.field("eps", &c.eps, {.meaning = "added to the root of the mean square", .check = above(0)});
+  list.field("weight_decay", &c.weight_decay,
+             {.meaning = "share of a weight, times the learning rate, that each step takes away", .check = at_least(0)});
+}
+
+inline void describe(LrSchedulerConfig& c, FieldList& list) {
+  list.section("lr_scheduler", "How the learning rate rises and falls: warm-up, constant, decay.");
+  list.field("warmup_steps", &c.warmup_steps,
+             {.unit = "steps", .meaning = "steps of the linear rise to the base rate", .check = at_least(0)});
+  list.field("decay_ratio", &c.decay_ratio,
+             {.meaning = "share of training.steps spent on the decay; none: everything after the warm-up",
+              .check = at_least(0).at_most(1)});
+  list.field("decay_type", &c.decay_type,
+             {.meaning = "shape of the decay", .check = one_of({"linear", "sqrt", "cosine"})});
+  list.field("min_lr_factor", &c.min_lr_factor,
+             {.meaning = "where the decay ends, as a share of the base rate", .check = at_least(0).at_most(1)});
+}
+
+inline void describe(CheckpointConfig& c, FieldList& list) {
+  list.section("checkpoint", "When state is saved, and what a run starts from.");
+  list.field("enable", &c.enable, {.meaning = "save, and resume from what the folder holds"});
+  list.field("folder", &c.folder, {.meaning = "folder of the checkpoints, inside job.dump_folder"});
+  list.field("interval", &c.interval,
+             {.unit = "steps", .meaning = "save at every multiple, and after the last step", .check = at_least(1)});
+  list.field("enable_first_step_checkpoint", &c.enable_first_step_checkpoint, {.meaning = "save after step 1 as well"});
+  list.field("last_save_model_only", &c.last_save_model_only,
+             {.meaning = "the last save holds weights alone: smaller, but a run can't resume from it"});
+  list.field("export_dtype", &c.export_dtype,
+             {.meaning = "type of the weights in a model-only save", .check = one_of({"float32", "bfloat16"})});
+  list.field("keep_latest_k", &c.keep_latest_k,
+             {.unit = "checkpoints",
+              .meaning = "delete all but the newest; 0: keep all; not 1, since the newest may be half written",
+              .check = at_least(2).or_exactly(0)});
+  list.field("load_step", &c.load_step,
+             {.unit = "step", .meaning = "the checkpoint to load; -1: the newest complete one",
+              .check = at_least(0).or_exactly(-1)});
+  list.field("initial_load_path", &c.initial_load_path,
+             {.meaning = "a checkpoint to start from while the run's own folder holds none"});
+  list.field("initial_load_model_only", &c.initial_load_model_only,
+             {.meaning = "take weights alone from initial_load_path, and start at step 0"});
+  list.field("exclude_from_loading", &c.exclude_from_loading,
+             {.meaning = "parts of a checkpoint that are not loaded, such as optimizer"});
+}
+
+inline void describe(MetricsConfig& c, FieldList& list) {
+  list.section("metrics", "What is reported while training.");
+  list.field("log_freq", &c.log_freq,
+             {.unit = "steps", .meaning = "report step 1 and every multiple", .check = at_least(1)});
+}
+
+inline void describe(ActivationCheckpointConfig& c, FieldList& list) {
+  list.section("activation_checkpoint", "What a block keeps from forward for backward.");
+  list.field("mode", &c.mode,
+             {.meaning = "none: everything; selective: what is dear to recompute; full: the block's input; one of those "
+                         "compiled in",
+              .check = one_of({"none", "selective", "full"})});
+}
+
+inline void describe(ValidationConfig& c, FieldList& list) {
+  list.section("validation", "Loss on data that is not trained on.");
+  list.field("enable", &c.enable, {.meaning = "measure it while training"});
+  list.field("freq", &c.freq, {.unit = "steps", .meaning = "measure at step 1 and every multiple", .check = at_least(1)});
+  list.field("steps", &c.steps, {.unit = "batches", .meaning = "length of one measurement", .check = at_least(1)});
+  list.field("held_out_fraction", &c.held_out_fraction,
+             {.meaning = "share of the data set, at its end, that is kept for validation",
+              .check = above(0).below(1)});
+}
+
+inline void describe(CommConfig& c, FieldList& list) {
+  list.section("comm", "How long ranks wait for each other before the run fails.");
+  list.field("init_timeout_seconds", &c.init_timeout_seconds,
+             {.unit = "seconds", .meaning = "until the first step is done", .check = at_least(1)});
+  list.field("train_timeout_seconds", &c.train_timeout_seconds,
+             {.unit = "seconds", .meaning = "after the first step", .check = at_least(1)});
+}
+
+inline void describe(GenerateConfig& c, FieldList& list) {
+  list.section("generate", "What the subcommand generate writes.");
+  list.field("prompt", &c.prompt, {.meaning = "the text to continue"});
+  list.field("tokens", &c.tokens, {.unit = "tokens", .meaning = "length of the continuation", .check = at_least(0)});
+  list.field("temperature", &c.temperature,
+             {.meaning = "divides the logits before sampling; 0: always the likeliest token", .check = at_least(0)});
+  list.field("top_k", &c.top_k,
+             {.unit = "tokens", .meaning = "sample among so many of the likeliest; 0: all", .check = at_least(0)});
+  list.field("seed", &c.seed, {.meaning = "the continuation is a function of it", .check = at_least(0)});
+}
+
+inline void describe(PlanConfig& c, FieldList& list) {
+  list.section("plan", "What the subcommand plan works out.");
+  list.field("world_size", &c.world_size,
+             {.unit = "ranks", .meaning = "size of the run; -1: the product of the degrees",
+              .check = at_least(1).or_exactly(-1)});
+  list.field("json", &c.json, {.meaning = "print JSON in place of a table"});
+}
+
+/// All fields, in the order that help shows them. The list refers to `config`: it must not outlive it.
+inline FieldList fields(Config& config) {
+  FieldList list;
+  describe(config.job, list);
+  describe(config.model, list);
+  describe(config.training, list);
+  describe(config.parallelism, list);
+  describe(config.optimizer, list);
+  describe(config.lr_scheduler, list);
+  describe(config.checkpoint, list);
+  describe(config.metrics, list);
+  describe(config.activation_checkpoint, list);
+  describe(config.validation, list);
+  describe(config.comm, list);
+  describe(config.generate, list);
+  describe(config.plan, list);
+  return list;
+}
+
+/// Throws ConfigError at the first field whose value fails its check, and where fields contradict each other whatever
+/// the model and the number of ranks. (What depends on these is checked where they are known: mesh, trainer, models.)
+inline void validate(const Config& config) {
+  Config copy = config;
+  const FieldList list = fields(copy);
+  for (const FieldList::Section& section : list.sections())
+    for (const Field& field : section.fields) check_value(field, field.name);
+
+  const int batch = config.training.local_batch_size, micro = config.parallelism.pipeline_parallel_microbatch_size;
+  if (config.parallelism.pipeline_parallel_degree > 1 && batch % micro != 0)
+    throw ConfigError(concat("parallelism.pipeline_parallel_microbatch_size: must divide training.local_batch_size, but ",
+                             micro, " does not divide ", batch));
+  const int global = config.training.global_batch_size;
+  if (global > 0 && global % batch != 0)
+    throw ConfigError(concat("training.global_batch_size: must be a multiple of training.local_batch_size times the "
+                             "data-parallel degree, but ", global, " is no multiple of ", batch));
+}
+
+}  // namespace ashlar::inline v0
