@@ -1,0 +1,37 @@
+// Memory: where tensors and arenas get their bytes, and the account of who holds how many. Real runs and plans keep the
+// same account, so a plan on Meta can be compared with a run. Read next: tensor/tensor.hpp, tensor/arena.hpp.
+#pragma once
+
+#include <cstddef>
+
+#include "ashlar/device/device.hpp"
+
+namespace ashlar::inline v0 {
+
+/// The account of one model on one device. Sizes are bytes. Not thread-safe: one rank, one Memory.
+template <Device D>
+class Memory {
+ public:
+  void* allocate(std::size_t bytes) { return bytes ? D::allocate(bytes) : nullptr; }
+  void deallocate(void* p, std::size_t bytes) {
+    if (p) D::deallocate(p, bytes);
+  }
+
+  /// Bytes held for the model's life: parameters, gradients, optimizer states, buffers of collectives.
+  std::size_t persistent() const { return persistent_; }
+  /// The sum over arenas of the most that each has held at once: activations and workspaces.
+  std::size_t arenas() const { return arenas_; }
+  /// The high-water mark that a plan promises and a run must keep.
+  std::size_t high_water() const { return persistent_ + arenas_; }
+
+  void add_persistent(std::size_t bytes) { persistent_ += bytes; }
+  void remove_persistent(std::size_t bytes) { persistent_ -= bytes; }
+  void grow_arena(std::size_t bytes) { arenas_ += bytes; }
+  void remove_arena(std::size_t bytes) { arenas_ -= bytes; }
+
+ private:
+  std::size_t persistent_ = 0;
+  std::size_t arenas_ = 0;
+};
+
+}  // namespace ashlar::inline v0

@@ -1,0 +1,109 @@
+// Parameter: what a module declares and uses. Where its value and gradient live is its unit's business
+// (parallel/unit.hpp). Read next: tensor/unit_layout.hpp.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "ashlar/core/strategy.hpp"
+#include "ashlar/core/tensor_view.hpp"
+#include "ashlar/tensor/initializer.hpp"
+
+namespace ashlar::inline v0 {
+
+/// A dimension that is cut into equal parts over the ranks of an axis.
+struct Shard {
+  Axis axis;
+  int dim;
+};
+
+/// What is known of a parameter before it has storage.
+struct ParameterInfo {
+  std::string name;  // the checkpoint's name, dotted
+  Shape shape;       // logical: as on one rank
+  Initializer initializer;
+  std::vector<Shard> shards;  // over tp or ep; empty: every rank of those axes holds all of it
+  bool expert = false;        // belongs to the experts' unit
+};
+
+/// A parameter inside a module. Not movable: its unit holds its address. `value` is valid while the unit is acquired,
+/// `gradient` between begin_gradient and end_gradient; both have the local shape.
+template <class E>
+struct Parameter {
+  using Device = typename E::Device;
+
+  Parameter() = default;
+  Parameter(const Parameter&) = delete;
+  Parameter& operator=(const Parameter&) = delete;
+
+  TensorView<const typename E::Compute, Device> value;
+  TensorView<typename E::Master, Device> gradient;
+};
+
+/// Where modules put their declarations while a model is built. Knows this rank's place on the axes that cut
+/// parameters.
+template <class E>
+class Declarations {
+ public:
+  struct Entry {
+    Parameter<E>* parameter;
+    ParameterInfo info;
+    Shape local_shape;
+    Shape local_offset;  // of the local part, in the logical shape
+  };
+  struct Place {
+    int coordinate = 0, degree = 1;
+  };
+
+  Declarations(Place tp, Place ep) : tp_(tp), ep_(ep) {}
+
+  Place place(Axis axis) const { return axis == Axis::tp ? tp_ : axis == Axis::ep ? ep_ : Place{}; }
+  int degree(Axis axis) const { return place(axis).degree; }
+
+  /// Declares `parameter` under the current path. Throws ConfigError when a shard does not divide.
+  void add(Parameter<E>& parameter, ParameterInfo info) {
+    info.name = path_ + info.name;
+    Entry entry{&parameter, std::move(info), {}, {}};
+    entry.local_shape = entry.info.shape;
+    for (int i = 0; i < entry.info.shape.rank(); ++i) entry.local_offset.push_back(0);
+    for (const Shard& shard : entry.info.shards) {
+      const Place p = place(shard.axis);
+      const index_t whole = entry.info.shape[shard.dim];
+      if (whole % p.degree != 0)
+        throw ConfigError(concat("parameter ", entry.info.name, " has ", whole, " in dimension ", shard.dim,
+                                 ", which the ", to_string(shard.axis), " degree ", p.degree,
+                                 " does not divide; choose a degree that does"));
+      entry.local_shape[shard.dim] = whole / p.degree;
+      entry.local_offset[shard.dim] = whole / p.degree * p.coordinate;
+    }
+    entries_.push_back(std::move(entry));
+  }
+
+  /// Names declared while the scope lives begin with `prefix` and a dot.
+  class Scope {
+   public:
+    Scope(Declarations& d, std::string_view prefix) : d_(d), length_(d.path_.size()) {
+      d.path_ += prefix;
+      d.path_ += '.';
+    }
+    ~Scope() { d_.path_.resize(length_); }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+
+   private:
+    Declarations& d_;
+    std::size_t length_;
+  };
+
+  /// What has been declared since the last call, in order.
+  std::vector<Entry> take() { return std::exchange(entries_, {}); }
+
+ private:
+  Place tp_, ep_;
+  std::string path_;
+  std::vector<Entry> entries_;
+};
+
+}  // namespace ashlar::inline v0

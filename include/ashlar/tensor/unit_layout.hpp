@@ -1,0 +1,129 @@
+// UnitLayout: the parameters of a unit one after another in a flat range, and the one map from a piece of that range to
+// boxes of logical tensors. Initialisation, checkpoints, resharding and conversion all go through the map. Read next:
+// parallel/unit.hpp.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "ashlar/tensor/parameter.hpp"
+
+namespace ashlar::inline v0 {
+
+/// A contiguous piece of the flat range that is a box of a logical parameter: `extent` elements a dimension from
+/// `offset`. Its elements are row-major at flat positions begin .. begin + extent.count().
+struct Box {
+  std::size_t parameter;  // index into the layout
+  Shape offset, extent;
+  index_t begin;
+};
+
+/// Where each parameter of a unit stands. Those whose gradients are partial over tp stand last, so that in any equal
+/// cut of the range they form one interval. Offsets are multiples of 16 elements; the padding is zero and stays zero.
+class UnitLayout {
+ public:
+  struct Entry {
+    ParameterInfo info;
+    Shape local_shape, local_offset;
+    index_t begin = 0;
+    bool partial_over_tp = false;
+  };
+
+  UnitLayout() = default;
+  /// `shards`: into how many equal ranges the unit is cut. `entries` need everything but `begin`; their order is kept
+  /// within each class.
+  UnitLayout(std::vector<Entry> entries, int shards) : entries_(std::move(entries)), shards_(shards) {
+    std::stable_partition(entries_.begin(), entries_.end(), [](const Entry& e) { return !e.partial_over_tp; });
+    index_t at = 0;
+    for (Entry& e : entries_) {
+      if (e.partial_over_tp && partial_begin_ < 0) partial_begin_ = at;
+      e.begin = at;
+      at = round_up(at + e.local_shape.count(), alignment);
+    }
+    size_ = round_up(at, alignment * shards);
+    if (partial_begin_ < 0) partial_begin_ = size_;
+  }
+
+  const std::vector<Entry>& entries() const { return entries_; }
+  /// Elements in the flat range, padding included; a multiple of 16 * shards.
+  index_t size() const { return size_; }
+  index_t shard_size() const { return size_ / shards_; }
+  int shards() const { return shards_; }
+  /// From here on, gradients are partial over tp.
+  index_t partial_begin() const { return partial_begin_; }
+
+  /// Calls f(Box) for the boxes that make up flat range [begin, end), in increasing order; padding has none.
+  template <class F>
+  void for_each_box(index_t begin, index_t end, F&& f) const {
+    for (std::size_t p = 0; p < entries_.size(); ++p) {
+      const Entry& e = entries_[p];
+      const index_t lo = std::max(begin, e.begin), hi = std::min(end, e.begin + e.local_shape.count());
+      if (lo < hi) cut(p, Shape{}, 0, lo - e.begin, hi - e.begin, f);
+    }
+  }
+
+ private:
+  static constexpr index_t alignment = 16;
+
+  // Cuts local elements [lo, hi) of the sub-tensor at `prefix` (indices of the outer dimensions) into boxes.
+  template <class F>
+  void cut(std::size_t p, Shape prefix, index_t base, index_t lo, index_t hi, F& f) const {
+    const Entry& e = entries_[p];
+    const int dim = prefix.rank(), rank = e.local_shape.rank();
+    index_t inner = 1;
+    for (int i = dim + 1; i < rank; ++i) inner *= e.local_shape[i];
+    index_t at = lo;
+    while (at < hi) {
+      const index_t i = (at - base) / inner;
+      const bool whole = at == base + i * inner && hi - at >= inner;
+      if (whole || inner == 1) {  // a run of whole slices is one box
+        const index_t n = inner == 1 ? hi - at : (hi - at) / inner;
+        Box box{p, e.local_offset, {}, e.begin + at};
+        for (int k = 0; k < rank; ++k) box.extent.push_back(k < dim ? 1 : k == dim ? n : e.local_shape[k]);
+        for (int k = 0; k < dim; ++k) box.offset[k] += prefix[k];
+        if (rank > 0) box.offset[dim] += i;
+        f(box);
+        at += n * inner;
+      } else {
+        const index_t slice_end = std::min(hi, base + (i + 1) * inner);
+        Shape deeper = prefix;
+        deeper.push_back(i);
+        cut(p, deeper, base + i * inner, at, slice_end, f);
+        at = slice_end;
+      }
+    }
+  }
+
+  std::vector<Entry> entries_;
+  int shards_ = 1;
+  index_t size_ = 0;
+  index_t partial_begin_ = -1;
+};
+
+/// The row-major index of a coordinate in a shape.
+inline index_t linear_index(const Shape& shape, const Shape& at) {
+  index_t i = 0;
+  for (int k = 0; k < shape.rank(); ++k) i = i * shape[k] + at[k];
+  return i;
+}
+
+/// Calls f(logical element index, local element index, count) for each contiguous run of the box: local indices count
+/// from 0 within the box, logical ones within `shape`.
+template <class F>
+void for_each_run(const Shape& shape, const Box& box, F&& f) {
+  const int rank = shape.rank();
+  if (rank == 0) return f(index_t{0}, index_t{0}, index_t{1});
+  const index_t run = box.extent[rank - 1];
+  const index_t runs = run ? box.extent.count() / run : 0;
+  for (index_t r = 0; r < runs; ++r) {
+    Shape at = box.offset;
+    index_t rest = r;
+    for (int k = rank - 2; k >= 0; --k) {
+      at[k] += rest % box.extent[k];
+      rest /= box.extent[k];
+    }
+    f(linear_index(shape, at), r * run, run);
+  }
+}
+
+}  // namespace ashlar::inline v0
