@@ -3,12 +3,14 @@
 // Read next: comm/local.hpp.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "ashlar/core/dtype.hpp"
 #include "ashlar/core/error.hpp"
@@ -80,11 +82,32 @@ class CommunicatorBackend {
   virtual Request send(const void* data, index_t count, DType, int peer, int tag) = 0;
   virtual Request receive(void* data, index_t count, DType, int peer, int tag) = 0;
   virtual Request barrier() = 0;
-  virtual std::shared_ptr<CommunicatorBackend> split(int color, int key, std::string name) = 0;
-  /// How long an operation may take before it is an error, and the step that such an error names.
+  /// The group of these ranks (ranks of this group, each once, in the new order). Collective among them alone: they call
+  /// it with equal arguments and in the same order; the others do not call it.
+  virtual std::shared_ptr<CommunicatorBackend> group(std::span<const int> ranks, std::string name) = 0;
+  /// The ranks that gave the same color, ordered by (key, rank). Null for a negative color.
+  virtual std::shared_ptr<CommunicatorBackend> split(int color, int key, std::string name);
+  /// How long an operation may take, from its call on, before it is an error; and the step that such an error names.
+  /// Both belong to the rank: they hold in every group that was made from the same world.
   virtual void set_timeout(std::chrono::milliseconds) = 0;
   virtual void set_step(std::int64_t step) = 0;
 };
+
+inline std::shared_ptr<CommunicatorBackend> CommunicatorBackend::split(int color, int key, std::string name) {
+  struct Choice {
+    std::int32_t color, key;
+  };
+  static_assert(sizeof(Choice) == 2 * size_of(DType::i32));
+  std::vector<Choice> choices(static_cast<std::size_t>(size()));
+  const Choice mine{color, key};
+  all_gather(&mine, choices.data(), 2, DType::i32).wait();
+  if (color < 0) return nullptr;
+  std::vector<int> members;
+  for (int r = 0; r < size(); ++r)
+    if (choices[static_cast<std::size_t>(r)].color == color) members.push_back(r);
+  std::ranges::stable_sort(members, {}, [&](int r) { return choices[static_cast<std::size_t>(r)].key; });
+  return group(members, std::move(name));
+}
 
 /// The handle that modules and strategies hold. Copies share the group. A default-made Communicator is the group of
 /// one: every operation on it is a local copy or nothing.
@@ -133,17 +156,24 @@ class Communicator {
   /// Messages between two ranks match by tag, in order within a tag. A rank may not send to itself.
   template <class T>
   Request send(const T* data, index_t count, int peer, int tag) {
+    check_peer(peer);
     return backend_->send(data, count, dtype_of<T>, peer, tag);
   }
   template <class T>
   Request receive(T* data, index_t count, int peer, int tag) {
+    check_peer(peer);
     return backend_->receive(data, count, dtype_of<T>, peer, tag);
   }
   void barrier() {
     if (size() > 1) backend_->barrier().wait();
   }
-  /// The ranks that gave the same color, ordered by key, then by rank. Collective. `name` (an axis) appears in errors
-  /// and counts.
+  /// The group of these ranks of this group, in this order. Collective among them alone. `name` (an axis) appears in
+  /// errors and counts.
+  Communicator group(std::span<const int> ranks, std::string name) {
+    return backend_ && ranks.size() > 1 ? Communicator(backend_->group(ranks, std::move(name))) : Communicator();
+  }
+  /// The ranks that gave the same color, ordered by key, then by rank. Collective. A negative color joins no group: the
+  /// result is the group of one.
   Communicator split(int color, int key, std::string name) {
     return backend_ ? Communicator(backend_->split(color, key, std::move(name))) : Communicator();
   }
@@ -155,6 +185,10 @@ class Communicator {
   }
 
  private:
+  void check_peer(int peer) const {
+    if (peer < 0 || peer >= size() || peer == rank())
+      fail(concat("rank ", rank(), " of a group of ", size(), " can't exchange messages with rank ", peer));
+  }
   template <class T>
   static void copy_alone(const T* send, T* receive, index_t count) {
     if (send != receive && send && receive)

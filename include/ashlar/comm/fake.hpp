@@ -1,0 +1,162 @@
+// Fake: one rank of a world of any size, alone. It counts what the rank would send and moves nothing between ranks;
+// with device/meta.hpp it is how `plan` knows the traffic of a step on 512 ranks. Read next: mesh/mesh.hpp.
+#pragma once
+
+#include <bit>
+#include <map>
+
+#include "ashlar/comm/operation.hpp"
+#include "ashlar/comm/reduce.hpp"
+
+namespace ashlar::inline v0 {
+
+/// What one rank sent, by group name (an axis of the mesh, "world", ...). Groups of the same name add up.
+struct FakeCounts {
+  struct Traffic {
+    std::int64_t messages = 0, bytes = 0;
+    friend Traffic operator+(Traffic a, Traffic b) { return {a.messages + b.messages, a.bytes + b.bytes}; }
+    friend bool operator==(Traffic, Traffic) = default;
+  };
+  std::map<std::string, Traffic> axes;
+
+  /// Of one axis; zero for one that was never used.
+  Traffic operator[](const std::string& axis) const {
+    const auto found = axes.find(axis);
+    return found == axes.end() ? Traffic{} : found->second;
+  }
+  Traffic total() const {
+    Traffic sum;
+    for (const auto& [name, traffic] : axes) sum = sum + traffic;
+    return sum;
+  }
+};
+
+/// Counts the messages and bytes that this rank sends. For n ranks and a buffer of b bytes (of all_gather and
+/// reduce_scatter the whole one, n * count elements), on a ring:
+///
+///   operation        messages               bytes
+///   all_reduce       2 (n - 1)              2 (n - 1) b / n, rounded up
+///   all_gather       n - 1                  (n - 1) b / n
+///   reduce_scatter   n - 1                  (n - 1) b / n
+///   all_to_all       ranks that get some    what the other ranks get
+///   broadcast        1, 0 for the last      b, 0 for the last of the ring, which starts at the root
+///   send             1                      b
+///   receive          0                      0
+///   barrier          ceil(log2 n)           0
+///
+/// Buffers may be null: nothing is touched. Real buffers get what they would if all ranks held the data of this one: a
+/// sum is n times the value, a gather is n copies. A receive gives zeros.
+class Fake final : public CommunicatorBackend {
+ public:
+  /// The world of `size` ranks as seen by `rank`; the caller keeps `counts` and reads it when it likes. One thread.
+  static Communicator world(int rank, int size, std::shared_ptr<FakeCounts> counts) {
+    check(size >= 1 && rank >= 0 && rank < size, "a rank is one of 0 .. size - 1");
+    return Communicator(std::make_shared<Fake>(rank, size, std::move(counts), "world"));
+  }
+  Fake(int rank, int size, std::shared_ptr<FakeCounts> counts, std::string name)
+      : rank_(rank), size_(size), counts_(std::move(counts)), name_(std::move(name)) {}
+
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
+
+  Request all_reduce(void* data, index_t count, DType type, Reduce op) override {
+    count_traffic(2 * (size_ - 1), ceil_div(2 * (size_ - 1) * bytes(count, type), size_));
+    reduce(data, data, count, type, op);
+    return {};
+  }
+  Request all_gather(const void* send, void* receive, index_t count, DType type) override {
+    count_traffic(size_ - 1, (size_ - 1) * bytes(count, type));
+    if (send && receive)
+      for (int r = 0; r < size_; ++r)
+        detail::copy_elements(detail::advance(receive, r * count, type), send, count, type);
+    return {};
+  }
+  Request reduce_scatter(const void* send, void* receive, index_t count, DType type, Reduce op) override {
+    count_traffic(size_ - 1, (size_ - 1) * bytes(count, type));
+    if (send) reduce(detail::advance(send, rank_ * count, type), receive, count, type, op);
+    return {};
+  }
+  Request all_to_all(const void* send, std::span<const index_t> send_counts, void* receive,
+                     std::span<const index_t> receive_counts, DType type) override;
+  Request broadcast(void*, index_t count, DType type, int root) override {
+    check(root >= 0 && root < size_, "the root of a broadcast is a rank of the group");
+    const bool last = (rank_ + 1) % size_ == root;
+    count_traffic(last ? 0 : 1, last ? 0 : bytes(count, type));
+    return {};
+  }
+  Request send(const void*, index_t count, DType type, int, int) override {
+    count_traffic(1, bytes(count, type));
+    return {};
+  }
+  Request receive(void* data, index_t count, DType type, int, int) override {
+    if (data && count > 0) std::memset(data, 0, static_cast<std::size_t>(bytes(count, type)));
+    return {};
+  }
+  Request barrier() override {
+    count_traffic(std::bit_width(static_cast<unsigned>(size_ - 1)), 0);
+    return {};
+  }
+
+  std::shared_ptr<CommunicatorBackend> group(std::span<const int> ranks, std::string name) override {
+    const auto me = std::ranges::find(ranks, rank_) - ranks.begin();
+    check(me < std::ssize(ranks), "a rank can't make a group that it does not belong to");
+    return std::make_shared<Fake>(static_cast<int>(me), static_cast<int>(ranks.size()), counts_, std::move(name));
+  }
+  /// Not possible: the colors of the other ranks are theirs to know.
+  std::shared_ptr<CommunicatorBackend> split(int, int, std::string) override {
+    fail("a Fake communicator can't split, because the other ranks' colors are unknown: use group(ranks, name)");
+  }
+  void set_timeout(std::chrono::milliseconds) override {}
+  void set_step(std::int64_t) override {}
+
+ private:
+  static std::int64_t bytes(index_t count, DType type) { return count * static_cast<index_t>(size_of(type)); }
+  void count_traffic(std::int64_t messages, std::int64_t sent) {
+    FakeCounts::Traffic& mine = counts_->axes[name_];
+    mine = mine + FakeCounts::Traffic{messages, sent};
+  }
+  /// target = the reduction of `size` times the same source.
+  void reduce(const void* source, void* target, index_t count, DType type, Reduce op) const {
+    if (!source || !target) return;
+    if (op == Reduce::max) return detail::copy_elements(target, source, count, type);
+    detail::with_dtype(type, [&]<class T>(T) {
+      using A = typename detail::ReduceAcc<T>::type;
+      const auto n = static_cast<A>(size_);
+      const T* in = static_cast<const T*>(source);
+      T* out = static_cast<T*>(target);
+      for (index_t i = 0; i < count; ++i) out[i] = static_cast<T>(n * static_cast<A>(in[i]));
+    });
+  }
+
+  int rank_, size_;
+  std::shared_ptr<FakeCounts> counts_;
+  std::string name_;
+};
+
+/// Every rank sends this one the block that this one sends itself, so with real buffers all receive_counts must equal
+/// that block's (as they do where the counts were exchanged through the same communicator).
+inline Request Fake::all_to_all(const void* send, std::span<const index_t> send_counts, void* receive,
+                                std::span<const index_t> receive_counts, DType type) {
+  const auto n = static_cast<std::size_t>(size_), me = static_cast<std::size_t>(rank_);
+  check(send_counts.size() == n && receive_counts.size() == n, "all_to_all needs one count a rank");
+  std::int64_t messages = 0, sent = 0;
+  index_t own = 0;  // where the own block begins
+  for (std::size_t r = 0; r < n; ++r) {
+    if (r < me) own += send_counts[r];
+    if (r == me || send_counts[r] == 0) continue;
+    ++messages;
+    sent += bytes(send_counts[r], type);
+  }
+  count_traffic(messages, sent);
+  if (!send || !receive) return {};
+  for (std::size_t r = 0; r < n; ++r) {
+    if (receive_counts[r] != send_counts[me])
+      fail(concat("a Fake rank receives from each rank what it sends itself, ", send_counts[me], " elements, not ",
+                  receive_counts[r]));
+    detail::copy_elements(detail::advance(receive, static_cast<index_t>(r) * send_counts[me], type),
+                          detail::advance(send, own, type), send_counts[me], type);
+  }
+  return {};
+}
+
+}  // namespace ashlar::inline v0

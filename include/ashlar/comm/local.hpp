@@ -1,0 +1,227 @@
+// Local: the ranks are threads of one process. What tests run distributed code on: no launcher, and sanitizers see all.
+// Read next: comm/local_group.hpp (how the threads meet), comm/mpi.hpp (the same over processes).
+#pragma once
+
+#include <functional>
+#include <numeric>
+#include <thread>
+
+#include "ashlar/comm/local_group.hpp"
+
+namespace ashlar::inline v0 {
+
+struct LocalOptions {
+  std::chrono::milliseconds timeout{30000};  // of each operation, until set_timeout
+};
+
+namespace detail {
+
+/// One member of a LocalGroup. Collectives are carried out by the last rank to call them, in rank order; send copies.
+class LocalBackend final : public CommunicatorBackend {
+ public:
+  LocalBackend(std::shared_ptr<LocalGroup> group, int rank) : group_(std::move(group)), rank_(rank) {}
+
+  int rank() const override { return rank_; }
+  int size() const override { return static_cast<int>(group_->ranks.size()); }
+
+  Request all_reduce(void* data, index_t count, DType type, Reduce op) override {
+    return post({Operation::Kind::all_reduce, count, type, op}, {data, data});
+  }
+  Request all_gather(const void* send, void* receive, index_t count, DType type) override {
+    return post({Operation::Kind::all_gather, count, type}, {send, receive});
+  }
+  Request reduce_scatter(const void* send, void* receive, index_t count, DType type, Reduce op) override {
+    return post({Operation::Kind::reduce_scatter, count, type, op}, {send, receive});
+  }
+  Request all_to_all(const void* send, std::span<const index_t> send_counts, void* receive,
+                     std::span<const index_t> receive_counts, DType type) override {
+    const auto n = static_cast<std::size_t>(size());
+    check(send_counts.size() == n && receive_counts.size() == n, "all_to_all needs one count a rank");
+    return post(
+        {Operation::Kind::all_to_all, 0, type},
+        {send, receive, {send_counts.begin(), send_counts.end()}, {receive_counts.begin(), receive_counts.end()}});
+  }
+  Request broadcast(void* data, index_t count, DType type, int root) override {
+    check(root >= 0 && root < size(), "the root of a broadcast is a rank of the group");
+    return post({Operation::Kind::broadcast, count, type, Reduce::sum, root}, {data, data});
+  }
+  Request barrier() override { return post({Operation::Kind::barrier}, {}); }
+
+  Request send(const void* data, index_t count, DType type, int peer, int tag) override;
+  Request receive(void* data, index_t count, DType type, int peer, int tag) override;
+  std::shared_ptr<CommunicatorBackend> group(std::span<const int> ranks, std::string name) override;
+
+  void set_timeout(std::chrono::milliseconds timeout) override {
+    const std::lock_guard lock(group_->world->mutex);
+    group_->rank_state(rank_).timeout = timeout;
+  }
+  void set_step(std::int64_t step) override {
+    const std::lock_guard lock(group_->world->mutex);
+    group_->rank_state(rank_).step = step;
+  }
+
+ private:
+  struct Collective;
+  struct Receive;
+  Request post(const Operation& what, LocalOperation::Part part);
+  /// The rank's own timeout: only this thread writes it.
+  Clock::time_point deadline() const { return Clock::now() + group_->rank_state(rank_).timeout; }
+
+  std::shared_ptr<LocalGroup> group_;
+  int rank_;
+};
+
+struct LocalBackend::Collective final : Request::State {
+  Collective(std::shared_ptr<LocalGroup> group, int rank, Clock::time_point deadline,
+             std::shared_ptr<LocalOperation> operation)
+      : group_(std::move(group)), rank_(rank), deadline_(deadline), operation_(std::move(operation)) {}
+
+  void wait() override { group_->wait(rank_, *operation_, deadline_); }
+  bool test() override {
+    const std::lock_guard lock(group_->world->mutex);
+    return operation_->over() || group_->world->dead >= 0 || Clock::now() >= deadline_;
+  }
+
+ private:
+  std::shared_ptr<LocalGroup> group_;
+  int rank_;
+  Clock::time_point deadline_;
+  std::shared_ptr<LocalOperation> operation_;
+};
+
+inline Request LocalBackend::post(const Operation& what, LocalOperation::Part part) {
+  check(what.count >= 0, "a communicator was asked for a negative count");
+  const Clock::time_point until = deadline();
+  return Request(std::make_shared<Collective>(group_, rank_, until, group_->post(rank_, what, std::move(part))));
+}
+
+/// A posted receive. The message is handed over by the sender's thread, and copied out by the receiver's in wait().
+struct LocalBackend::Receive final : Request::State {
+  Receive(std::shared_ptr<LocalGroup> group, int rank, Clock::time_point deadline, const Operation& what, void* target)
+      : group_(std::move(group)), rank_(rank), deadline_(deadline), what_(what), target_(target) {}
+
+  void wait() override {
+    LocalWorldState& world = *group_->world;
+    {
+      std::unique_lock lock(world.mutex);
+      if (std::uncaught_exceptions() == 0) world.changed.wait_until(lock, deadline_, [&] { return over(); });
+      if (!message->filled) give_up();
+      if (message->sent.count != what_.count || message->sent.type != what_.type)
+        throw CommError(concat(group_->error_start(rank_, what_), "it met a ", to_string(message->sent)));
+    }
+    copy_elements(target_, message->bytes.data(), what_.count, what_.type);
+  }
+  bool test() override {
+    const std::lock_guard lock(group_->world->mutex);
+    return over() || Clock::now() >= deadline_;
+  }
+
+  std::shared_ptr<LocalMessage> message;
+
+ private:
+  bool over() const { return message->filled || group_->world->dead >= 0 || group_->rank_state(what_.peer).ended; }
+  [[noreturn]] void give_up() {
+    std::erase(group_->channels[{what_.peer, rank_, what_.tag}].expected, message);
+    group_->check_alive(rank_, what_);
+    const std::string peer = concat("rank ", group_->world_rank(what_.peer)), start = group_->error_start(rank_, what_);
+    if (over()) throw CommError(start + peer + " ended without sending it");
+    throw CommError(concat(start, "timed out after ", group_->rank_state(rank_).timeout.count(), " ms: ", peer,
+                           " did not send it"));
+  }
+
+  std::shared_ptr<LocalGroup> group_;
+  int rank_;
+  Clock::time_point deadline_;
+  Operation what_;
+  void* target_;
+};
+
+inline Request LocalBackend::send(const void* data, index_t count, DType type, int peer, int tag) {
+  const Operation what{Operation::Kind::send, count, type, Reduce::sum, peer, tag};
+  const auto* bytes = static_cast<const std::byte*>(data);
+  std::vector<std::byte> copy(bytes, bytes + static_cast<std::size_t>(count) * size_of(type));
+  const std::lock_guard lock(group_->world->mutex);
+  group_->check_alive(rank_, what);
+  LocalGroup::Channel& channel = group_->channels[{rank_, peer, tag}];
+  if (channel.expected.empty()) {
+    channel.sent.push_back(std::make_shared<LocalMessage>(LocalMessage{what, std::move(copy), true}));
+  } else {
+    *channel.expected.front() = {what, std::move(copy), true};
+    channel.expected.pop_front();
+    group_->world->changed.notify_all();
+  }
+  return {};
+}
+
+inline Request LocalBackend::receive(void* data, index_t count, DType type, int peer, int tag) {
+  const Operation what{Operation::Kind::receive, count, type, Reduce::sum, peer, tag};
+  auto state = std::make_shared<Receive>(group_, rank_, deadline(), what, data);
+  const std::lock_guard lock(group_->world->mutex);
+  group_->check_alive(rank_, what);
+  LocalGroup::Channel& channel = group_->channels[{peer, rank_, tag}];
+  if (channel.sent.empty()) {
+    state->message = channel.expected.emplace_back(std::make_shared<LocalMessage>());
+  } else {
+    state->message = channel.sent.front();
+    channel.sent.pop_front();
+  }
+  return Request(std::move(state));
+}
+
+inline std::shared_ptr<CommunicatorBackend> LocalBackend::group(std::span<const int> ranks, std::string name) {
+  std::vector<int> members;
+  for (int r : ranks) {
+    check(r >= 0 && r < size(), "a group is made of ranks of the group that it comes from");
+    members.push_back(group_->world_rank(r));
+  }
+  const auto me = std::ranges::find(ranks, rank_) - ranks.begin();
+  check(me < std::ssize(ranks), "a rank can't make a group that it does not belong to");
+  LocalWorldState& world = *group_->world;
+  const std::lock_guard lock(world.mutex);
+  group_->check_alive(rank_, {Operation::Kind::group});
+  LocalWorldState::Rendezvous& meeting = world.groups[{members, name}];
+  const std::size_t call = meeting.calls[group_->world_rank(rank_)]++;
+  if (call == meeting.groups.size())
+    meeting.groups.push_back(std::make_shared<LocalGroup>(LocalGroup{group_->world, members, std::move(name)}));
+  return std::make_shared<LocalBackend>(meeting.groups[call], static_cast<int>(me));
+}
+
+}  // namespace detail
+
+/// Runs work on ranks that are threads.
+class LocalWorld {
+ public:
+  /// Calls body(world) on `size` threads, each with its rank's communicator, and returns when all have ended. Where
+  /// ranks threw, rethrows the exception of the first that died: the others' were provoked by it. A body that hangs
+  /// outside the communicator keeps run() from returning, though its peers time out.
+  static void run(int size, const std::function<void(Communicator)>& body, LocalOptions options = {}) {
+    check(size >= 1, "a world has at least one rank");
+    std::vector<int> ranks(static_cast<std::size_t>(size));
+    std::iota(ranks.begin(), ranks.end(), 0);
+    auto world = std::make_shared<detail::LocalWorldState>(size, options.timeout);
+    auto group = std::make_shared<detail::LocalGroup>(detail::LocalGroup{world, ranks, "world"});
+    std::vector<std::exception_ptr> errors(ranks.size());
+    std::vector<std::thread> threads;
+    for (int r = 0; r < size; ++r)
+      threads.emplace_back([&, r] {
+        std::exception_ptr& error = errors[static_cast<std::size_t>(r)];
+        try {
+          body(Communicator(std::make_shared<detail::LocalBackend>(group, r)));
+          world->end(r);
+        } catch (const std::exception& e) {
+          error = std::current_exception();
+          world->die(r, e.what());
+        } catch (...) {
+          error = std::current_exception();
+          world->die(r, "an exception of unknown type");
+        }
+      });
+    for (std::thread& thread : threads) thread.join();
+    if (world->dead >= 0 && errors[static_cast<std::size_t>(world->dead)])
+      std::rethrow_exception(errors[static_cast<std::size_t>(world->dead)]);
+    for (const std::exception_ptr& error : errors)
+      if (error) std::rethrow_exception(error);
+  }
+};
+
+}  // namespace ashlar::inline v0
