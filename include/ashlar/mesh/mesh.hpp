@@ -26,26 +26,26 @@ struct Coordinates {
 };
 
 /// The degrees with dp_shard filled in. Throws ConfigError, naming the flag to change, where they do not fit the world.
-inline Degrees resolve(Degrees degrees, int world_size) {
+inline Degrees resolve_degrees(Degrees degrees, int world_size) {
   struct Flag {
     std::string_view name;
     int degree;
   };
-  const Flag pp{"--parallelism.pipeline_parallel_degree", degrees.pp};
-  const Flag dp_replicate{"--parallelism.data_parallel_replicate_degree", degrees.dp_replicate};
-  const Flag cp{"--parallelism.context_parallel_degree", degrees.cp};
-  const Flag tp{"--parallelism.tensor_parallel_degree", degrees.tp};
-  const Flag ep{"--parallelism.expert_parallel_degree", degrees.ep};
-  const std::string_view dp_shard = "--parallelism.data_parallel_shard_degree";
-  for (const Flag& flag : {pp, dp_replicate, cp, tp, ep})
+  const Flag pipeline{"--parallelism.pipeline_parallel_degree", degrees.pp};
+  const Flag replicate{"--parallelism.data_parallel_replicate_degree", degrees.dp_replicate};
+  const Flag context{"--parallelism.context_parallel_degree", degrees.cp};
+  const Flag tensor{"--parallelism.tensor_parallel_degree", degrees.tp};
+  const Flag expert{"--parallelism.expert_parallel_degree", degrees.ep};
+  const std::string_view shard = "--parallelism.data_parallel_shard_degree";
+  for (const Flag& flag : {pipeline, replicate, context, tensor, expert})
     if (flag.degree < 1) throw ConfigError(concat(flag.name, " is ", flag.degree, "; a degree is at least 1."));
   if (degrees.dp_shard < 1 && degrees.dp_shard != -1)
-    throw ConfigError(concat(dp_shard, " is ", degrees.dp_shard,
+    throw ConfigError(concat(shard, " is ", degrees.dp_shard,
                              "; it is at least 1, or -1 for all ranks that the other degrees leave."));
 
   index_t others = 1;
   std::string product;
-  for (const Flag& flag : {pp, dp_replicate, cp, tp}) {
+  for (const Flag& flag : {pipeline, replicate, context, tensor}) {
     others *= flag.degree;
     product += concat(product.empty() ? "" : ", ", flag.name, " ", flag.degree);
   }
@@ -57,15 +57,16 @@ inline Degrees resolve(Degrees degrees, int world_size) {
     degrees.dp_shard = static_cast<int>(world_size / others);
   }
   if (others * degrees.dp_shard != world_size)
-    throw ConfigError(
-        concat("The degrees ", product, ", ", dp_shard, " ", degrees.dp_shard, " need ", others * degrees.dp_shard,
-               " ranks, but the world has ", world_size, ". Change one of them (", dp_shard,
-               " -1 takes the ranks that the others leave), or start ", others * degrees.dp_shard, " ranks."));
+    throw ConfigError(concat("The degrees ", product, ", ", shard, " ", degrees.dp_shard, " need ",
+                             others * degrees.dp_shard, " ranks, but the world has ", world_size,
+                             ". Change one of them (", shard, " -1 takes the ranks that the others leave), or start ",
+                             others * degrees.dp_shard, " ranks."));
   const int inner = degrees.dp_shard * degrees.cp * degrees.tp;
   if (inner % degrees.ep != 0)
-    throw ConfigError(concat(ep.name, " is ", degrees.ep, ", which does not divide the ", inner,
-                             " ranks that experts are spread over (", dp_shard, " ", degrees.dp_shard, " x ", cp.name,
-                             " ", degrees.cp, " x ", tp.name, " ", degrees.tp, "). Choose a divisor of ", inner, "."));
+    throw ConfigError(concat(expert.name, " is ", degrees.ep, ", which does not divide the ", inner,
+                             " ranks that experts are spread over (", shard, " ", degrees.dp_shard, " x ", context.name,
+                             " ", degrees.cp, " x ", tensor.name, " ", degrees.tp, "). Choose a divisor of ", inner,
+                             "."));
   return degrees;
 }
 
@@ -97,7 +98,7 @@ class Mesh {
   Mesh() : Mesh(Degrees{}, Communicator()) {}
   /// Throws ConfigError where the degrees do not fit the world.
   Mesh(const Degrees& degrees, Communicator world)
-      : degrees_(resolve(degrees, world.size())),
+      : degrees_(resolve_degrees(degrees, world.size())),
         here_(coordinates_of(degrees_, world.rank())),
         world_(std::move(world)) {
     for (int a = 0; a < axes; ++a) {
