@@ -9,10 +9,9 @@
 #include "ashlar/device/cuda/cuda.hpp"
 #include "ashlar/device/meta.hpp"
 #include "ashlar/ops/adamw/cpu.hpp"
+#include "ashlar/ops/adamw/step.hpp"
 
 namespace ashlar::inline v0::ops {
-
-using cpu::AdamWStep;
 
 namespace cuda {
 template <class T>

@@ -10,11 +10,9 @@
 #include "ashlar/device/cuda/cuda.hpp"
 #include "ashlar/device/meta.hpp"
 #include "ashlar/ops/router/cpu.hpp"
+#include "ashlar/ops/router/options.hpp"
 
 namespace ashlar::inline v0::ops {
-
-using cpu::RouterOptions;
-using cpu::ScoreFunction;
 
 namespace cuda {
 template <class A>

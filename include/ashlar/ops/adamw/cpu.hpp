@@ -1,0 +1,42 @@
+// AdamW on the host. Read next: optim/adamw.hpp.
+#pragma once
+
+#include <cmath>
+
+#include "ashlar/core/parallel.hpp"
+#include "ashlar/core/tensor_view.hpp"
+#include "ashlar/device/cpu.hpp"
+#include "ashlar/ops/adamw/step.hpp"
+
+namespace ashlar::inline v0::ops::cpu {
+
+template <class T>
+void adamw(const AdamWStep& step, TensorView<const Acc<T>, Cpu> gradient_scale, TensorView<const Acc<T>, Cpu> gradient,
+           TensorView<Acc<T>, Cpu> parameter, TensorView<Acc<T>, Cpu> exp_avg, TensorView<Acc<T>, Cpu> exp_avg_sq,
+           TensorView<T, Cpu> compute_copy) {
+  using A = Acc<T>;
+  const A scale = gradient_scale.data()[0];
+  if (!std::isfinite(scale)) return;
+  // Differences to 1 are taken in double, before rounding to A.
+  const A beta1 = A(step.beta1), rest1 = A(1 - step.beta1), beta2 = A(step.beta2), rest2 = A(1 - step.beta2);
+  const A decay = A(1 - step.lr * step.weight_decay), rate = A(step.lr / step.bias_correction1);
+  const A correction2 = A(1 / step.bias_correction2), eps = A(step.eps);
+  const A* const g = gradient.data();
+  A* const p = parameter.data();
+  A* const m = exp_avg.data();
+  A* const v = exp_avg_sq.data();
+  const index_t n = parameter.count();
+  ASHLAR_OMP(parallel for if (worth_a_fork(n)))
+  for (index_t i = 0; i < n; ++i) {
+    const A g_i = g[i] * scale;
+    m[i] = beta1 * m[i] + rest1 * g_i;
+    v[i] = beta2 * v[i] + rest2 * (g_i * g_i);
+    p[i] = p[i] * decay - rate * (m[i] / (std::sqrt(v[i] * correction2) + eps));
+  }
+  if (!compute_copy) return;
+  T* const copy = compute_copy.data();
+  ASHLAR_OMP(parallel for if (worth_a_fork(n)))
+  for (index_t i = 0; i < n; ++i) copy[i] = T(p[i]);
+}
+
+}  // namespace ashlar::inline v0::ops::cpu

@@ -1,0 +1,157 @@
+// Token permutation on the host: counting sorts, row copies and ordered sums of rows. Read next:
+// moe/token_dispatchers/.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "ashlar/core/parallel.hpp"
+#include "ashlar/core/tensor_view.hpp"
+#include "ashlar/device/cpu.hpp"
+
+namespace ashlar::inline v0::ops::cpu {
+
+namespace detail {
+
+/// Turns counts of expert e, stored at offsets[e], into where its rows begin; offsets[E] is the total.
+inline void exclusive_scan(TensorView<std::int32_t, Cpu> offsets) {
+  std::int32_t begin = 0;
+  for (index_t e = 0; e < offsets.count(); ++e) begin += std::exchange(offsets.data()[e], begin);
+}
+
+/// Undoes what using offsets as cursors did: each was left at the end of its expert, where the next one begins.
+inline void rewind(TensorView<std::int32_t, Cpu> offsets) {
+  std::int32_t* const o = offsets.data();
+  for (index_t e = offsets.count() - 1; e > 0; --e) o[e] = o[e - 1];
+  o[0] = 0;
+}
+
+/// out [N, C] (+)= sum over j < k of weight(n, j) in[position[n k + j]], in order of j, in Acc<T>; -1 is skipped.
+template <class T, class Weight>
+void gather_sum(TensorView<const T, Cpu> in, const std::int32_t* position, index_t k, Weight weight,
+                TensorView<T, Cpu> out, bool accumulate) {
+  using A = Acc<T>;
+  const index_t rows = out.rows(), cols = out.cols();
+  ASHLAR_OMP(parallel for if (worth_a_fork(rows * cols * k)))
+  for (index_t i = 0; i < rows; ++i) {
+    constexpr index_t slab = 256;  // sums of so many columns stay in the first-level cache
+    for (index_t begin = 0; begin < cols; begin += slab) {
+      const index_t width = std::min(slab, cols - begin);
+      A sum[slab] = {};
+      for (index_t j = 0; j < k; ++j) {
+        const std::int32_t from = position[i * k + j];
+        if (from < 0) continue;
+        const T* const row = in.row(from) + begin;
+        const A w = weight(i, j);
+        ASHLAR_SIMD
+        for (index_t c = 0; c < width; ++c) sum[c] += w * A(row[c]);
+      }
+      T* const to = out.row(i) + begin;
+      if (accumulate) {
+        ASHLAR_SIMD
+        for (index_t c = 0; c < width; ++c) to[c] = T(A(to[c]) + sum[c]);
+      } else {
+        ASHLAR_SIMD
+        for (index_t c = 0; c < width; ++c) to[c] = T(sum[c]);
+      }
+    }
+  }
+}
+
+}  // namespace detail
+
+inline void sort_by_expert(TensorView<const std::int32_t, Cpu> experts, TensorView<std::int32_t, Cpu> position,
+                           TensorView<std::int32_t, Cpu> source, TensorView<std::int32_t, Cpu> offsets) {
+  const index_t slots = experts.count(), n = offsets.count() - 1;
+  const std::int32_t* const id = experts.data();
+  std::int32_t* const next = offsets.data();
+  const auto valid = [=](index_t i) { return id[i] >= 0 && id[i] < n; };
+  std::fill_n(next, n + 1, 0);
+  for (index_t i = 0; i < slots; ++i)
+    if (valid(i)) ++next[id[i]];
+  detail::exclusive_scan(offsets);
+  for (index_t i = 0; i < slots; ++i) {
+    position.data()[i] = valid(i) ? next[id[i]]++ : -1;
+    if (position.data()[i] >= 0) source.data()[position.data()[i]] = static_cast<std::int32_t>(i);
+  }
+  detail::rewind(offsets);
+  std::fill(source.data() + next[n], source.data() + slots, -1);
+}
+
+inline void sort_received(TensorView<const std::int32_t, Cpu> counts, TensorView<std::int32_t, Cpu> position,
+                          TensorView<std::int32_t, Cpu> source, TensorView<std::int32_t, Cpu> offsets) {
+  const index_t peers = counts.rows(), n = counts.cols(), capacity = position.count();
+  std::int32_t* const next = offsets.data();
+  std::fill_n(next, n + 1, 0);
+  for (index_t p = 0; p < peers; ++p)
+    for (index_t e = 0; e < n; ++e) next[e] += counts.row(p)[e];
+  detail::exclusive_scan(offsets);
+  check(next[n] <= capacity, "sort_received: counts add up to more rows than position and source have");
+  std::int32_t row = 0;
+  for (index_t p = 0; p < peers; ++p)
+    for (index_t e = 0; e < n; ++e)
+      for (std::int32_t j = 0; j < counts.row(p)[e]; ++j, ++row, ++next[e]) {
+        position.data()[row] = next[e];
+        source.data()[next[e]] = row;
+      }
+  detail::rewind(offsets);
+  std::fill(position.data() + row, position.data() + capacity, -1);
+  std::fill(source.data() + row, source.data() + capacity, -1);
+}
+
+template <class T>
+void permute(TensorView<const T, Cpu> x, TensorView<const std::int32_t, Cpu> source, index_t top_k,
+             TensorView<T, Cpu> out) {
+  const index_t rows = out.rows(), cols = out.cols();
+  ASHLAR_OMP(parallel for if (worth_a_fork(rows * cols)))
+  for (index_t r = 0; r < rows; ++r) {
+    const std::int32_t slot = source.data()[r];
+    if (slot >= 0)
+      std::copy_n(x.row(slot / top_k), cols, out.row(r));
+    else
+      std::fill_n(out.row(r), cols, T(0.0f));
+  }
+}
+
+template <class T>
+void permute_backward(TensorView<const T, Cpu> dout, TensorView<const std::int32_t, Cpu> position, index_t top_k,
+                      TensorView<T, Cpu> dx, bool accumulate) {
+  detail::gather_sum<T>(
+      dout, position.data(), top_k, [](index_t, index_t) { return Acc<T>(1); }, dx, accumulate);
+}
+
+template <class T>
+void unpermute(TensorView<const T, Cpu> in, TensorView<const std::int32_t, Cpu> position,
+               TensorView<const Acc<T>, Cpu> weights, TensorView<T, Cpu> out, bool accumulate) {
+  const auto weight = [=](index_t n, index_t j) { return weights.row(n)[j]; };
+  detail::gather_sum<T>(in, position.data(), weights.cols(), weight, out, accumulate);
+}
+
+template <class T>
+void unpermute_backward(TensorView<const T, Cpu> dy, TensorView<const T, Cpu> in,
+                        TensorView<const std::int32_t, Cpu> position, TensorView<const Acc<T>, Cpu> weights,
+                        TensorView<T, Cpu> din, TensorView<Acc<T>, Cpu> dweights) {
+  using A = Acc<T>;
+  const index_t rows = weights.rows(), k = weights.cols(), cols = dy.cols();
+  ASHLAR_OMP(parallel for if (worth_a_fork(rows * cols * k)))
+  for (index_t i = 0; i < rows; ++i) {
+    const T* const d = dy.row(i);
+    for (index_t j = 0; j < k; ++j) {
+      const std::int32_t at = position.data()[i * k + j];
+      if (at < 0) {
+        dweights.row(i)[j] = 0;
+        continue;
+      }
+      // The row is read before it is written: din may be in.
+      const T* const row = in.row(at);
+      T* const out = din.row(at);
+      const A w = weights.row(i)[j];
+      dweights.row(i)[j] = lane_sum<A>(cols, [=](index_t c) { return A(d[c]) * A(row[c]); });
+      ASHLAR_SIMD
+      for (index_t c = 0; c < cols; ++c) out[c] = T(w * A(d[c]));
+    }
+  }
+}
+
+}  // namespace ashlar::inline v0::ops::cpu
