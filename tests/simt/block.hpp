@@ -1,0 +1,162 @@
+// One block of threads on fibers: the scheduler, the block's barriers, and the report of a deadlock.
+// Used by simt/warp.hpp (collectives) and simt/simt.hpp (kernels). Read next: simt/warp.hpp.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <exception>
+#include <memory>
+#include <vector>
+
+#include "ashlar/core/shape.hpp"
+#include "simt/fault.hpp"
+#include "simt/fiber.hpp"
+#include "simt/global_memory.hpp"
+#include "simt/schedule.hpp"
+#include "simt/shared_memory.hpp"
+
+namespace ashlar::inline v0::simt::detail {
+
+/// A set of thread numbers of a block.
+class ThreadSet {
+ public:
+  static constexpr int capacity = 1024;
+
+  void insert(int t) { words_[static_cast<std::size_t>(t) / 64] |= bit(t); }
+  void erase(int t) { words_[static_cast<std::size_t>(t) / 64] &= ~bit(t); }
+  bool contains(int t) const { return words_[static_cast<std::size_t>(t) / 64] & bit(t); }
+  /// The first member at or after t, going round; -1 if there is none.
+  int next(int t) const {
+    for (std::size_t i = 0, w = static_cast<std::size_t>(t) / 64 % 16; i <= 16; ++i, w = (w + 1) % 16) {
+      const std::uint64_t from = i == 0 ? ~(bit(t) - 1) : ~std::uint64_t{0};
+      if (const auto word = words_[w] & from) return static_cast<int>(w * 64) + std::countr_zero(word);
+    }
+    return -1;
+  }
+  /// The last member; -1 if there is none.
+  int last() const {
+    for (int w = 15; w >= 0; --w)
+      if (const auto word = words_[static_cast<std::size_t>(w)]) return w * 64 + 63 - std::countl_zero(word);
+    return -1;
+  }
+  /// The last member before t; -1 if there is none.
+  int last_below(int t) const {
+    for (--t; t >= 0; --t)
+      if (contains(t)) return t;
+    return -1;
+  }
+  /// Calls f(t) for every member, in order.
+  template <class F>
+  void for_each(F&& f) const {
+    for (std::size_t w = 0; w < 16; ++w)
+      for (auto word = words_[w]; word; word &= word - 1) f(static_cast<int>(w * 64) + std::countr_zero(word));
+  }
+
+ private:
+  static std::uint64_t bit(int t) { return std::uint64_t{1} << (t % 64); }
+  std::array<std::uint64_t, 16> words_ = {};
+};
+
+/// What is the same for all blocks of a launch.
+struct Launch {
+  std::string (*kernel_name)();
+  int threads = 0;
+  void* shared = nullptr;
+  std::size_t shared_bytes = 0;
+};
+
+/// Thrown through the threads of a block that another thread's fault brings down. Not for kernels to catch.
+struct Unwinding {};
+
+class Warp;
+
+class Block {
+ public:
+  using Body = void (*)(void* context, Block& block, int thread);
+  /// What a waiting thread waits for, in words.
+  using Reason = std::string (*)(const Block& block, int thread);
+
+  explicit Block(const Launch& launch);
+  ~Block();
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
+
+  /// Runs block (x, y, z) to its end. Throws what its threads threw first, after unwinding the others.
+  void run(index_t x, index_t y, index_t z, Body body, void* context);
+
+  int threads() const { return launch_.threads; }
+  index_t x() const { return at_[0]; }
+  index_t y() const { return at_[1]; }
+  index_t z() const { return at_[2]; }
+  int current() const { return current_; }
+  bool exited(int thread) const { return thread_[static_cast<std::size_t>(thread)].exited; }
+  Warp& warp_of(int thread);
+  const Warp& warp_of(int thread) const;
+  SharedMemory& shared_memory() { return shared_; }
+  AllocationCache& allocations() { return allocations_; }
+
+  /// Puts the calling thread to sleep until wake(); `reason` is what a deadlock report says about it.
+  void wait(Reason reason, Site where);
+  void wake(int thread) { ready_.insert(thread); }
+
+  /// A place where another thread may run: taken once in `n` times under the random schedule; under all, after very
+  /// many.
+  void preempt(unsigned n, Site where) {
+    if (++steps_ >= most_steps || schedule_state().one_in(n)) let_others_run(where);
+  }
+
+  /// Barrier `id` for `count` threads. Id 0 is the whole block's.
+  void barrier(int id, int count, Site where);
+
+  /// Throws Fault with the place of the calling thread.
+  [[noreturn]] void fault(const std::string& what, Site where) const;
+
+ private:
+  struct Thread {
+    Fiber fiber;
+    Block* block = nullptr;
+    int number = 0;
+    bool exited = false;
+    Reason reason = nullptr;  // set while it waits
+    Site where;
+  };
+  struct Barrier {
+    int expected = 0, arrived = 0;
+    Site first;
+    ThreadSet waiting;
+  };
+  static constexpr int most_steps = 1 << 14;   // without a switch: a spinning thread must let others run
+  static constexpr int most_forced = 1 << 14;  // such switches, without any thread blocking or ending: a livelock
+
+  static void thread_main(void* argument);
+  static std::string at_barrier(const Block& block, int thread);
+  void leave(Thread& thread);
+  void suspend(Thread& thread);
+  void let_others_run(Site where);
+  int pick();
+  std::string waiting_threads() const;
+  std::string kernel_and_block() const;
+  void unwind();
+
+  const Launch launch_;
+  std::array<index_t, 3> at_ = {};
+  Body body_ = nullptr;
+  void* context_ = nullptr;
+  std::vector<Thread> thread_;
+  std::vector<Warp> warp_;
+  std::array<Barrier, 16> barrier_;
+  ThreadSet ready_;
+  int live_ = 0, current_ = -1;
+  int steps_ = 0, forced_ = 0, starved_ = -1;
+  bool unwinding_ = false;
+  std::exception_ptr error_;
+  SharedMemory shared_;
+  AllocationCache allocations_;
+};
+
+/// The block whose thread runs now on this host thread; null outside of kernels.
+inline constinit thread_local Block* running_block = nullptr;
+
+}  // namespace ashlar::inline v0::simt::detail
+
+#include "simt/block_run.hpp"

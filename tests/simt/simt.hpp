@@ -1,0 +1,230 @@
+// The emulator's side of device/cuda/simt.cuh: SharedArray, Simt and simt::run, with the same names and meaning as
+// under nvcc. Every thread of a block is a fiber; every access, barrier and collective is checked. See README.md. Read
+// next: simt/shared_array.hpp, simt/warp.hpp, simt/block.hpp.
+#pragma once
+
+#include <cxxabi.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include <random>
+#include <typeinfo>
+#include <vector>
+
+#include "ashlar/device/cuda/cuda.hpp"
+#include "simt/block.hpp"
+#include "simt/shared_array.hpp"
+#include "simt/warp.hpp"
+
+namespace ashlar::inline v0 {
+
+/// The calling thread. Blocks are one-dimensional in threads; grids have up to three dimensions.
+template <class SharedT>
+class Simt {
+  using Site = simt::Site;
+  using Access = simt::Access;
+  using Collective = simt::detail::Collective;
+
+ public:
+  Simt(SharedT& shared, simt::detail::Block& block, int thread, index_t blocks_x)
+      : shared_(shared), block_(block), thread_(thread), blocks_x_(blocks_x) {}
+  Simt(const Simt&) = delete;
+
+  int thread() const { return thread_; }
+  int threads() const { return block_.threads(); }
+  int lane() const { return thread_ & 31; }
+  int warp() const { return thread_ >> 5; }
+  int warps() const { return block_.threads() >> 5; }
+  index_t block_x() const { return block_.x(); }
+  index_t block_y() const { return block_.y(); }
+  index_t block_z() const { return block_.z(); }
+  index_t blocks_x() const { return blocks_x_; }
+
+  SharedT& shared() { return shared_; }
+
+  /// Global memory. Every access of a kernel goes through these two.
+  template <class T>
+  T load(const T* p, Site where = Site::current()) const {
+    static_assert(std::is_trivially_copyable_v<T>);
+    touch(p, sizeof(T), alignof(T), Access::read, 8, where);
+    T value;
+    std::memcpy(static_cast<void*>(&value), p, sizeof(T));  // not *p: p may come from a cast to a vector type
+    return value;
+  }
+  template <class T>
+  void store(T* p, T value, Site where = Site::current()) const {
+    static_assert(std::is_trivially_copyable_v<T>);
+    touch(p, sizeof(T), alignof(T), Access::write, 8, where);
+    std::memcpy(static_cast<void*>(p), &value, sizeof(T));
+  }
+
+  void sync(Site where = Site::current()) const { block_.barrier(0, block_.threads(), where); }
+  void sync(int id, int count, Site where = Site::current()) const {
+    if (id == 0) block_.fault("barrier id 0 is the whole block's: named barriers have ids 1 to 15", where);
+    block_.barrier(id, count, where);
+  }
+  void sync_warp(unsigned mask = full_warp, Site where = Site::current()) const {
+    collective(Collective::sync, mask, 0, 0, where);
+  }
+
+  template <class T>
+  T shuffle(T value, int lane, unsigned mask = full_warp, Site where = Site::current()) const {
+    return exchange(Collective::shuffle, value, lane, mask, where);
+  }
+  template <class T>
+  T shuffle_xor(T value, int lanes, unsigned mask = full_warp, Site where = Site::current()) const {
+    return exchange(Collective::shuffle_xor, value, lanes, mask, where);
+  }
+  template <class T>
+  T shuffle_down(T value, int delta, unsigned mask = full_warp, Site where = Site::current()) const {
+    return exchange(Collective::shuffle_down, value, delta, mask, where);
+  }
+  template <class T>
+  T shuffle_up(T value, int delta, unsigned mask = full_warp, Site where = Site::current()) const {
+    return exchange(Collective::shuffle_up, value, delta, mask, where);
+  }
+  unsigned ballot(bool predicate, unsigned mask = full_warp, Site where = Site::current()) const {
+    return static_cast<unsigned>(collective(Collective::ballot, mask, predicate, 0, where));
+  }
+  bool any(bool predicate, unsigned mask = full_warp, Site where = Site::current()) const {
+    return collective(Collective::ballot, mask, predicate, 0, where) != 0;
+  }
+  bool all(bool predicate, unsigned mask = full_warp, Site where = Site::current()) const {
+    return collective(Collective::ballot, mask, predicate, 0, where) == mask;
+  }
+  unsigned match_any(std::uint32_t value, unsigned mask = full_warp, Site where = Site::current()) const {
+    return static_cast<unsigned>(collective(Collective::match, mask, value, 0, where));
+  }
+
+  /// Atomic on global memory (or on an element of a SharedArray); returns the old value. For the types CUDA has them
+  /// for.
+  template <class T>
+  T atomic_add(T* p, T value, Site where = Site::current()) const {
+    static_assert(one_of<T, int, unsigned, unsigned long long, float, double>, "atomicAdd doesn't exist for this type");
+    return update(
+        p, [&](T old) { return static_cast<T>(old + value); }, where);
+  }
+  template <class T>
+  T atomic_max(T* p, T value, Site where = Site::current()) const {
+    static_assert(one_of<T, int, unsigned, long long, unsigned long long>, "atomicMax doesn't exist for this type");
+    return update(
+        p, [&](T old) { return std::max(old, value); }, where);
+  }
+  template <class T>
+  T atomic_cas(T* p, T expected, T value, Site where = Site::current()) const {
+    static_assert(one_of<T, int, unsigned, unsigned short, unsigned long long>,
+                  "atomicCAS doesn't exist for this type");
+    return update(
+        p, [&](T old) { return old == expected ? value : old; }, where);
+  }
+  template <class T>
+  T atomic_add_shared(simt::detail::SharedElement<T>&& element, std::type_identity_t<T> value,
+                      Site where = Site::current()) const {
+    return atomic_add(&std::move(element), value, where);
+  }
+
+  float exp(float x) const { return std::exp(x); }
+  double exp(double x) const { return std::exp(x); }
+  float log(float x) const { return std::log(x); }
+  double log(double x) const { return std::log(x); }
+  float rsqrt(float x) const { return 1.0f / std::sqrt(x); }
+  double rsqrt(double x) const { return 1.0 / std::sqrt(x); }
+  float sqrt(float x) const { return std::sqrt(x); }
+  double sqrt(double x) const { return std::sqrt(x); }
+
+ private:
+  template <class T, class... Types>
+  static constexpr bool one_of = (std::is_same_v<T, Types> || ...);
+
+  /// A place to switch threads once in `n` times, then the checks of an access. Pointers into shared memory are known.
+  void touch(const void* p, std::size_t bytes, std::size_t alignment, Access access, unsigned n, Site where) const {
+    block_.preempt(n, where);
+    if (block_.shared_memory().contains(p)) {
+      simt::detail::check_shared(block_, p, bytes, alignment, access, where);
+      return;
+    }
+    const auto why = simt::detail::access_fault(block_.allocations(), p, bytes, alignment, access);
+    if (!why.empty()) block_.fault(why, where);
+  }
+
+  template <class T, class F>
+  T update(T* p, F&& f, Site where) const {
+    touch(p, sizeof(T), alignof(T), Access::update, 2, where);
+    // Fibers can't switch in between; other host threads (ranks) may touch the same address.
+    const std::atomic_ref<T> target(*p);
+    T old = target.load();
+    while (!target.compare_exchange_weak(old, f(old))) {}
+    return old;
+  }
+
+  std::uint64_t collective(Collective kind, unsigned mask, std::uint64_t word, int argument, Site where) const {
+    simt::detail::Offer offer{word, argument};
+    block_.warp_of(thread_).meet(block_, kind, mask, offer, where);
+    return offer.result;
+  }
+  template <class T>
+  T exchange(Collective kind, T value, int argument, unsigned mask, Site where) const {
+    static_assert(std::is_arithmetic_v<T> && (sizeof(T) == 4 || sizeof(T) == 8), "shuffles take 4 or 8 byte numbers");
+    std::uint64_t word = 0;
+    std::memcpy(&word, &value, sizeof(T));
+    word = collective(kind, mask, word, argument, where);
+    std::memcpy(&value, &word, sizeof(T));
+    return value;
+  }
+
+  SharedT& shared_;
+  simt::detail::Block& block_;
+  const int thread_;
+  const index_t blocks_x_;
+};
+
+namespace simt {
+
+/// Runs gx * gy * gz blocks of Kernel, one after another, in the order of the ScheduleScope. Returns when all are done;
+/// throws Fault for what a checker found, or what the kernel threw.
+template <class Kernel>
+void run(Cuda::Queue&, index_t gx, index_t gy, index_t gz, const typename Kernel::Params& params) {
+  using Params = typename Kernel::Params;
+  using Shared = typename Kernel::Shared;
+  static_assert(Kernel::threads > 0 && Kernel::threads <= 1024 && Kernel::threads % warp_size == 0,
+                "Kernel::threads must be a multiple of 32, at most 1024");
+  static_assert(sizeof(Shared) <= std::size_t{48} << 10, "a block has 48 KiB of static shared memory");
+  static_assert(std::is_trivially_default_constructible_v<Shared>, "shared memory can't be initialised");
+  if (gx > 2147483647 || gy > 65535 || gz > 65535)
+    throw Fault(concat("CUDA refuses a launch of ", gx, " x ", gy, " x ", gz, " blocks"));
+  if (detail::running_block) throw Fault("a kernel can't launch kernels");
+
+  alignas(128) Shared shared;
+  struct Context {
+    const Params& params;
+    Shared& shared;
+    index_t blocks_x;
+  } context{params, shared, gx};
+
+  detail::Block block({[] {
+                         int status = 0;
+                         char* name = abi::__cxa_demangle(typeid(Kernel).name(), nullptr, nullptr, &status);
+                         std::string text = status == 0 ? name : typeid(Kernel).name();
+                         std::free(name);
+                         return text;
+                       },
+                       Kernel::threads, &shared, sizeof(Shared)});
+  const auto body = [](void* p, detail::Block& on, int thread) {
+    auto& c = *static_cast<Context*>(p);
+    Simt<Shared> self(c.shared, on, thread, c.blocks_x);
+    Kernel::run(c.params, self);
+  };
+  const index_t blocks = gx * gy * gz;
+  std::vector<index_t> order(static_cast<std::size_t>(blocks));
+  std::iota(order.begin(), order.end(), index_t{0});
+  auto& schedule = detail::schedule_state();
+  if (schedule.mode == Schedule::random) std::shuffle(order.begin(), order.end(), schedule.random);
+  if (schedule.mode == Schedule::adversarial) std::reverse(order.begin(), order.end());
+  for (const index_t b : order) block.run(b % gx, b / gx % gy, b / gx / gy, body, &context);
+}
+
+}  // namespace simt
+}  // namespace ashlar::inline v0
