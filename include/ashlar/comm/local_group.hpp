@@ -222,15 +222,20 @@ inline void LocalGroup::wait(int member, LocalOperation& operation, Clock::time_
   world->changed.wait(lock, [&] { return operation.phase != Phase::running; });
   if (operation.phase == Phase::done) return;
   if (operation.phase == Phase::gathering) {
-    operation.phase = Phase::failed;
-    operation.error = concat("rank ", world_rank(member), " no longer waits for it");
+    std::string reason;
+    if (given_up()) {
+      reason = rank_list(missing) + " ended without it";
+    } else {
+      for (std::size_t r = 0; r < ranks.size(); ++r)
+        if (!operation.parts[r].arrived) missing.push_back(ranks[r]);
+      reason = concat("timed out after ", rank_state(member).timeout.count(), " ms: ", rank_list(missing),
+                      " did not arrive");
+    }
+    operation.phase = Phase::failed;  // this rank's buffers go away now: whoever comes later must not use them
+    operation.error = concat("rank ", world_rank(member), " gave up: ", reason);
     world->changed.notify_all();
     check_alive(member, operation.what);
-    if (given_up()) throw CommError(error_start(member, operation.what) + rank_list(missing) + " ended without it");
-    for (std::size_t r = 0; r < ranks.size(); ++r)
-      if (!operation.parts[r].arrived) missing.push_back(ranks[r]);
-    throw CommError(concat(error_start(member, operation.what), "timed out after ", rank_state(member).timeout.count(),
-                           " ms: ", rank_list(missing), " did not arrive"));
+    throw CommError(error_start(member, operation.what) + reason);
   }
   check_alive(member, operation.what);
   throw CommError(error_start(member, operation.what) + operation.error);
