@@ -8,6 +8,7 @@
 #include "ashlar/core/tensor_view.hpp"
 #include "ashlar/device/cpu.hpp"
 #include "ashlar/device/cuda/cuda.hpp"
+#include "ashlar/device/cuda/grid_sum_tuning.hpp"
 #include "ashlar/device/meta.hpp"
 #include "ashlar/ops/elementwise/cpu.hpp"
 
@@ -19,7 +20,7 @@ void add(Cuda::Queue&, TensorView<const T, Cuda> a, TensorView<const T, Cuda> b,
 template <class From, class To>
 void cast(Cuda::Queue&, TensorView<const From, Cuda> x, TensorView<To, Cuda> out);
 template <class A>
-void sum(Cuda::Queue&, TensorView<const A, Cuda> x, TensorView<double, Cuda> total);
+void sum(Cuda::Queue&, TensorView<const A, Cuda> x, TensorView<double, Cuda> total, TensorView<double, Cuda> workspace);
 template <class T>
 void count_non_finite(Cuda::Queue&, TensorView<const T, Cuda> x, TensorView<std::int32_t, Cuda> count);
 }  // namespace cuda
@@ -50,15 +51,25 @@ void cast(typename D::Queue& queue, TensorView<const From, D> x, TensorView<To, 
   }
 }
 
-/// total[0] += the sum of x, kept in double, in an order that depends on the count alone.
+/// How many elements `workspace` of sum needs on D for n elements: one for each block of the sum. Zero where the device
+/// needs none.
+template <class D>
+index_t sum_workspace(index_t n) {
+  return std::is_same_v<D, Cuda> ? grid_sum_blocks(n) : 0;
+}
+
+/// total[0] += the sum of the contiguous x, kept in double, in an order that depends on the count alone.
 template <class A, class D>
-void sum(typename D::Queue& queue, TensorView<const A, D> x, TensorView<double, D> total) {
+void sum(typename D::Queue& queue, TensorView<const A, D> x, TensorView<double, D> total,
+         std::type_identity_t<TensorView<double, D>> workspace) {
+  check(total.count() == 1 && (sum_workspace<D>(x.count()) == 0 || workspace.count() >= sum_workspace<D>(x.count())),
+        "sum: one total, and a workspace of sum_workspace(n) elements");
   if constexpr (std::is_same_v<D, Meta>) {
     queue.count(Cost{static_cast<double>(x.count()), static_cast<double>(x.count() * index_t{sizeof(A)})});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::sum<A>(x, total);
   } else {
-    cuda::sum<A>(queue, x, total);
+    cuda::sum<A>(queue, x, total, workspace);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include "ashlar/core/tensor_view.hpp"
 #include "ashlar/device/cpu.hpp"
+#include "ashlar/device/cuda/counting_sort_tuning.hpp"
 #include "ashlar/device/cuda/cuda.hpp"
 #include "ashlar/device/meta.hpp"
 #include "ashlar/ops/embedding/cpu.hpp"
@@ -19,7 +20,7 @@ void embedding(Cuda::Queue&, TensorView<const std::int32_t, Cuda> ids, TensorVie
                index_t first_id, TensorView<T, Cuda> out);
 template <class T>
 void embedding_backward(Cuda::Queue&, TensorView<const std::int32_t, Cuda> ids, TensorView<const T, Cuda> dy,
-                        index_t first_id, TensorView<Acc<T>, Cuda> dtable);
+                        index_t first_id, TensorView<Acc<T>, Cuda> dtable, TensorView<std::int32_t, Cuda> workspace);
 }  // namespace cuda
 
 /// out [N, D] = table[ids - first_id], zero where the id is outside [first_id, first_id + V): table [V, D] may be the
@@ -37,19 +38,29 @@ void embedding(typename D::Queue& queue, In<std::int32_t, D> ids, In<T, D> table
   }
 }
 
+/// How many elements `workspace` of embedding_backward needs on D for n tokens and V rows of the table: the tokens are
+/// sorted by id. Zero where the device needs none.
+template <class D>
+index_t embedding_backward_workspace(index_t tokens, index_t table_rows) {
+  return std::is_same_v<D, Cuda> ? counting_sort_workspace(tokens, table_rows) : 0;
+}
+
 /// dtable[id - first_id] += sum of dy over the tokens with that id, tokens in increasing order: the same bits every
 /// time.
 template <class T, class D>
 void embedding_backward(typename D::Queue& queue, In<std::int32_t, D> ids, In<T, D> dy, index_t first_id,
-                        TensorView<Acc<T>, D> dtable) {
+                        TensorView<Acc<T>, D> dtable, std::type_identity_t<TensorView<std::int32_t, D>> workspace) {
   check(ids.count() == dy.rows() && dtable.cols() == dy.cols(),
         "embedding_backward: ids [N], dy [N, D], dtable [V, D]");
+  const index_t needed = embedding_backward_workspace<D>(ids.count(), dtable.rows());
+  check(needed == 0 || workspace.count() >= needed,
+        "embedding_backward: the workspace must have embedding_backward_workspace(N, V) elements");
   if constexpr (std::is_same_v<D, Meta>) {
     queue.count(Cost{static_cast<double>(dy.count()), static_cast<double>(3 * dy.count() * index_t{sizeof(T)})});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::embedding_backward<T>(ids, dy, first_id, dtable);
   } else {
-    cuda::embedding_backward<T>(queue, ids, dy, first_id, dtable);
+    cuda::embedding_backward<T>(queue, ids, dy, first_id, dtable, workspace);
   }
 }
 

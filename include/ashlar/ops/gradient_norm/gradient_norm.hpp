@@ -7,6 +7,7 @@
 #include "ashlar/core/tensor_view.hpp"
 #include "ashlar/device/cpu.hpp"
 #include "ashlar/device/cuda/cuda.hpp"
+#include "ashlar/device/cuda/grid_sum_tuning.hpp"
 #include "ashlar/device/meta.hpp"
 #include "ashlar/ops/gradient_norm/cpu.hpp"
 
@@ -14,21 +15,33 @@ namespace ashlar::inline v0::ops {
 
 namespace cuda {
 template <class A>
-void sum_of_squares(Cuda::Queue&, TensorView<const A, Cuda> x, TensorView<double, Cuda> sum);
+void sum_of_squares(Cuda::Queue&, TensorView<const A, Cuda> x, TensorView<double, Cuda> sum,
+                    TensorView<double, Cuda> workspace);
 template <class A>
 void clip_scale(Cuda::Queue&, TensorView<const double, Cuda> sum_of_squares, double max_norm,
                 TensorView<A, Cuda> norm_and_scale);
 }  // namespace cuda
 
-/// sum[0] += sum of x^2 over x [n], kept in double, in an order that depends on n alone.
+/// How many elements `workspace` of sum_of_squares needs on D for n elements: one for each block of the sum. Zero where
+/// the device needs none.
+template <class D>
+index_t sum_of_squares_workspace(index_t n) {
+  return std::is_same_v<D, Cuda> ? grid_sum_blocks(n) : 0;
+}
+
+/// sum[0] += sum of x^2 over the contiguous x [n], kept in double, in an order that depends on n alone.
 template <class A, class D>
-void sum_of_squares(typename D::Queue& queue, TensorView<const A, D> x, TensorView<double, D> sum) {
+void sum_of_squares(typename D::Queue& queue, TensorView<const A, D> x, TensorView<double, D> sum,
+                    std::type_identity_t<TensorView<double, D>> workspace) {
+  check(sum.count() == 1 && (sum_of_squares_workspace<D>(x.count()) == 0 ||
+                             workspace.count() >= sum_of_squares_workspace<D>(x.count())),
+        "sum_of_squares: one sum, and a workspace of sum_of_squares_workspace(n) elements");
   if constexpr (std::is_same_v<D, Meta>) {
     queue.count(Cost{static_cast<double>(2 * x.count()), static_cast<double>(x.count() * index_t{sizeof(A)})});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::sum_of_squares<A>(x, sum);
   } else {
-    cuda::sum_of_squares<A>(queue, x, sum);
+    cuda::sum_of_squares<A>(queue, x, sum, workspace);
   }
 }
 

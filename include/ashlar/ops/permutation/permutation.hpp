@@ -7,6 +7,7 @@
 #include <cstdint>
 #include "ashlar/core/tensor_view.hpp"
 #include "ashlar/device/cpu.hpp"
+#include "ashlar/device/cuda/counting_sort_tuning.hpp"
 #include "ashlar/device/cuda/cuda.hpp"
 #include "ashlar/device/meta.hpp"
 #include "ashlar/ops/permutation/cpu.hpp"
@@ -15,7 +16,8 @@ namespace ashlar::inline v0::ops {
 
 namespace cuda {
 void sort_by_expert(Cuda::Queue&, TensorView<const std::int32_t, Cuda> experts, TensorView<std::int32_t, Cuda> position,
-                    TensorView<std::int32_t, Cuda> source, TensorView<std::int32_t, Cuda> offsets);
+                    TensorView<std::int32_t, Cuda> source, TensorView<std::int32_t, Cuda> offsets,
+                    TensorView<std::int32_t, Cuda> workspace);
 void sort_received(Cuda::Queue&, TensorView<const std::int32_t, Cuda> counts, TensorView<std::int32_t, Cuda> position,
                    TensorView<std::int32_t, Cuda> source, TensorView<std::int32_t, Cuda> offsets);
 template <class T>
@@ -33,20 +35,31 @@ void unpermute_backward(Cuda::Queue&, TensorView<const T, Cuda> dy, TensorView<c
                         TensorView<T, Cuda> din, TensorView<Acc<T>, Cuda> dweights);
 }  // namespace cuda
 
+/// How many elements `workspace` of sort_by_expert needs on D for N k slots and E experts. Zero where the device needs
+/// none.
+template <class D>
+index_t sort_by_expert_workspace(index_t slots, index_t experts) {
+  return std::is_same_v<D, Cuda> ? counting_sort_workspace(slots, experts) : 0;
+}
+
 /// A stable counting sort of the slots by expert: experts [N, k] holds ids in [0, E); slot i = token * k + choice.
 /// position [N k] = the row where slot i goes, source [N k] = the slot of each row, offsets [E + 1] = where each
 /// expert's rows begin. An id outside [0, E) takes no row: its position is -1, and the last rows' source is -1.
 template <class D>
 void sort_by_expert(typename D::Queue& queue, In<std::int32_t, D> experts, TensorView<std::int32_t, D> position,
-                    TensorView<std::int32_t, D> source, TensorView<std::int32_t, D> offsets) {
-  check(position.count() == experts.count() && source.count() == experts.count(),
+                    TensorView<std::int32_t, D> source, TensorView<std::int32_t, D> offsets,
+                    std::type_identity_t<TensorView<std::int32_t, D>> workspace) {
+  check(position.count() == experts.count() && source.count() == experts.count() && offsets.count() > 0,
         "sort_by_expert: experts [N, k], position and source [N k], offsets [E + 1]");
+  const index_t needed = sort_by_expert_workspace<D>(experts.count(), offsets.count() - 1);
+  check(needed == 0 || workspace.count() >= needed,
+        "sort_by_expert: the workspace must have sort_by_expert_workspace(N k, E) elements");
   if constexpr (std::is_same_v<D, Meta>) {
     queue.count(Cost{static_cast<double>(0), static_cast<double>(12 * experts.count())});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::sort_by_expert(experts, position, source, offsets);
   } else {
-    cuda::sort_by_expert(queue, experts, position, source, offsets);
+    cuda::sort_by_expert(queue, experts, position, source, offsets, workspace);
   }
 }
 
