@@ -40,9 +40,11 @@ void launch(Cuda::Queue& queue, Grid grid, const typename Kernel::Params& params
   static_assert(std::is_trivially_copyable_v<typename Kernel::Params>, "Kernel::Params must be trivially copyable");
   static_assert(Kernel::threads % warp_size == 0, "Kernel::threads must be a multiple of 32");
   if (grid.x * grid.y * grid.z == 0) return;
-  const dim3 blocks(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y), static_cast<unsigned>(grid.z));
-  detail::simt_kernel<Kernel><<<blocks, Kernel::threads, 0, static_cast<cudaStream_t>(queue.stream())> > >(params);
-  if (const cudaError_t error = cudaGetLastError(); error != cudaSuccess)
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y), static_cast<unsigned>(grid.z));
+  config.blockDim = dim3(static_cast<unsigned>(Kernel::threads));
+  config.stream = static_cast<cudaStream_t>(queue.stream());
+  if (const cudaError_t error = cudaLaunchKernelEx(&config, detail::simt_kernel<Kernel>, params); error != cudaSuccess)
     fail(concat("CUDA refused a launch of ", grid.x, " x ", grid.y, " x ", grid.z,
                 " blocks: ", std::string_view(cudaGetErrorString(error))));
 }
