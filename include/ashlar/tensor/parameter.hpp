@@ -10,6 +10,7 @@
 #include "ashlar/core/strategy.hpp"
 #include "ashlar/core/tensor_view.hpp"
 #include "ashlar/tensor/initializer.hpp"
+#include "ashlar/tensor/memory.hpp"
 
 namespace ashlar::inline v0 {
 
@@ -57,7 +58,22 @@ class Declarations {
     int coordinate = 0, degree = 1;
   };
 
-  Declarations(Place tp, Place ep) : tp_(tp), ep_(ep) {}
+  /// A tensor that is part of the model's state but not trained by gradients: the load-balancing bias.
+  struct Buffer {
+    std::string name;
+    TensorView<typename E::Master, typename E::Device> values;
+  };
+
+  /// `memory` and `queue`: where modules make their buffers.
+  Declarations(Memory<typename E::Device>& memory, typename E::Device::Queue& queue, Place tensor, Place expert)
+      : memory_(&memory), queue_(&queue), tp_(tensor), ep_(expert) {}
+
+  Memory<typename E::Device>& memory() { return *memory_; }
+  typename E::Device::Queue& queue() { return *queue_; }
+  /// Declares a buffer under the current path; its values must outlive the model's use.
+  void add_buffer(std::string_view name, TensorView<typename E::Master, typename E::Device> values) {
+    buffers_.push_back({path_ + std::string(name), values});
+  }
 
   Place place(Axis axis) const { return axis == Axis::tp ? tp_ : axis == Axis::ep ? ep_ : Place{}; }
   int degree(Axis axis) const { return place(axis).degree; }
@@ -99,11 +115,15 @@ class Declarations {
 
   /// What has been declared since the last call, in order.
   std::vector<Entry> take() { return std::exchange(entries_, {}); }
+  std::vector<Buffer> take_buffers() { return std::exchange(buffers_, {}); }
 
  private:
+  Memory<typename E::Device>* memory_;
+  typename E::Device::Queue* queue_;
   Place tp_, ep_;
   std::string path_;
   std::vector<Entry> entries_;
+  std::vector<Buffer> buffers_;
 };
 
 }  // namespace ashlar::inline v0

@@ -1,0 +1,226 @@
+// Policies and recipes: the choices that a user composes at compile time. A recipe is an order-free list of policies,
+// each with a default; what a policy does is in the folder that its comment names. Read next: core/environment.hpp.
+#pragma once
+
+#include <type_traits>
+
+#include "ashlar/core/dtype.hpp"
+#include "ashlar/core/strategy.hpp"
+
+namespace ashlar::inline v0 {
+
+struct Causal;  // ops/attention/mask.hpp
+struct Cpu;     // device/cpu.hpp
+struct Cuda;    // device/cuda/cuda.hpp
+struct Meta;    // device/meta.hpp
+
+namespace detail {
+template <class>
+inline constexpr bool always_false = false;
+template <class, template <class...> class>
+inline constexpr bool is_instance = false;
+template <class... A, template <class...> class T>
+inline constexpr bool is_instance<T<A...>, T> = true;
+template <class T, class... List>
+inline constexpr int occurrences = (0 + ... + (std::is_same_v<T, List> ? 1 : 0));
+
+enum class Category { attention, feed_forward, parallel, checkpointing, precision, device, family };
+}  // namespace detail
+
+// ---- attention kinds (nn/attention.hpp) ----
+
+/// Causal attention.
+struct Sdpa {
+  using Mask = Causal;
+};
+/// Attention under a mask that needs no state: Causal, or one of the user's own.
+template <class MaskT = Causal>
+struct Flash {
+  using Mask = MaskT;
+};
+/// Attention under any mask; its state is made anew for every micro-batch.
+template <class MaskT>
+struct Flex {
+  using Mask = MaskT;
+};
+
+// ---- feed-forward kinds (nn/swiglu.hpp, moe/moe.hpp) ----
+
+struct SwiGlu {};
+
+struct Softmax {};
+struct Sigmoid {};
+template <class E, class Score>
+class TopKRouter;  // moe/routers/top_k.hpp
+/// Token-choice routing by the k largest scores. A router of the user's own is a struct with a `Module` template like
+/// this one's (docs/adding/a_router.md).
+template <class Score = Softmax>
+struct TopK {
+  static_assert(std::is_same_v<Score, Softmax> || std::is_same_v<Score, Sigmoid>,
+                "TopK<...> takes Softmax or Sigmoid.");
+  template <class E>
+  using Module = TopKRouter<E, Score>;
+};
+
+struct Plain {};  // shared-memory tiles on Cuda, blocked products on Cpu
+struct Tma {};    // bulk tensor copies and warpgroup products; Cuda only
+/// Experts computed by one grouped GEMM a projection (moe/experts.hpp).
+template <class Kernel = Plain>
+struct GroupedGemm {
+  using kernel = Kernel;
+};
+
+struct LocalDispatch;  // moe/token_dispatchers/local.hpp
+struct AllToAll;       // moe/token_dispatchers/all_to_all.hpp
+/// AllToAll where the recipe has `ep`, LocalDispatch elsewhere.
+struct AutoDispatch {};
+
+/// Mixture of experts: a router, experts, and who moves the tokens.
+template <class RouterPolicy = TopK<>, class ExpertsPolicy = GroupedGemm<>, class Dispatch = AutoDispatch>
+struct MoE {
+  using Router = RouterPolicy;
+  using Experts = ExpertsPolicy;
+  using Dispatcher = Dispatch;
+};
+
+// ---- activation checkpointing (nn/context.hpp) ----
+
+struct None {};       // keep every activation
+struct Full {};       // keep a block's input, compute the rest again
+struct Selective {};  // keep what matrix products and attention made, compute norms and activations again
+
+// ---- compute types ----
+
+using F32 = float;
+using F64 = double;
+using Bf16 = bf16;
+
+// ---- the policies of a recipe ----
+
+template <class Kind>
+struct Attn {
+  static constexpr auto category = detail::Category::attention;
+  using type = Kind;
+};
+template <class Kind>
+struct Ffn {
+  static constexpr auto category = detail::Category::feed_forward;
+  using type = Kind;
+};
+/// The strategies compiled in: `Parallel<fsdp * tp>`. Their degrees are run-time configuration.
+template <Strategies S>
+struct Parallel {
+  static constexpr auto category = detail::Category::parallel;
+  static constexpr Strategies value = S;
+};
+/// The modes compiled in; --activation_checkpoint.mode picks one, the first is the default.
+template <class... Modes>
+struct ActivationCheckpoint {
+  static constexpr auto category = detail::Category::checkpointing;
+  static_assert(sizeof...(Modes) > 0, "ActivationCheckpoint<> needs at least one of None, Selective, Full.");
+  static_assert(((std::is_same_v<Modes, None> || std::is_same_v<Modes, Selective> || std::is_same_v<Modes, Full>)&&...),
+                "ActivationCheckpoint<...> takes None, Selective and Full only.");
+  static_assert(((detail::occurrences<Modes, Modes...> == 1) && ...),
+                "ActivationCheckpoint<...> names a mode twice; name each once.");
+  template <class Mode>
+  static constexpr bool has = detail::occurrences<Mode, Modes...> > 0;
+  template <class F>
+  static void for_each(F&& f) {
+    (f(Modes{}), ...);
+  }
+};
+/// The compute types compiled in; --training.mixed_precision_param picks one. Master weights, gradients and optimizer
+/// states are float (double for F64).
+template <class... Types>
+struct Precision {
+  static constexpr auto category = detail::Category::precision;
+  static_assert(sizeof...(Types) > 0, "Precision<> needs at least one of F32, Bf16, F64.");
+  static_assert(((std::is_same_v<Types, F32> || std::is_same_v<Types, Bf16> || std::is_same_v<Types, F64>)&&...),
+                "Precision<...> takes F32, Bf16 and F64 only.");
+  static_assert(((detail::occurrences<Types, Types...> == 1) && ...),
+                "Precision<...> names a type twice; name each once.");
+  template <class F>
+  static void for_each(F&& f) {
+    (f(std::type_identity<Types>{}), ...);
+  }
+};
+/// Where the model runs. Meta needs no naming: `plan` always runs on it.
+template <class D>
+struct On {
+  static constexpr auto category = detail::Category::device;
+  static_assert(!std::is_same_v<D, Meta>,
+                "On<Meta>: Meta has no storage to train with and always comes along; write On<Cpu> or On<Cuda>.");
+  static_assert(std::is_same_v<D, Cpu> || std::is_same_v<D, Cuda> || std::is_same_v<D, Meta>,
+                "On<...> takes Cpu or Cuda.");
+  using type = D;
+};
+/// The model family: sizes by flavor, and names (models/llama3/llama3.hpp, models/debug_moe/debug_moe.hpp).
+template <class F>
+struct Family {
+  static constexpr auto category = detail::Category::family;
+  using type = F;
+};
+
+template <class P>
+concept Policy = requires {
+  { P::category } -> std::convertible_to<detail::Category>;
+};
+
+namespace detail {
+
+template <Category C, class Default, class... P>
+struct Pick {
+  using type = Default;
+};
+template <Category C, class Default, class First, class... Rest>
+struct Pick<C, Default, First, Rest...> {
+  using type =
+      typename std::conditional_t<First::category == C, std::type_identity<First>, Pick<C, Default, Rest...>>::type;
+};
+template <Category C, class... P>
+inline constexpr int count_of = (0 + ... + (P::category == C ? 1 : 0));
+
+}  // namespace detail
+
+struct Llama3;  // models/llama3/llama3.hpp, the default family
+
+/// A set of policies, any subset in any order. A named recipe (`struct Mine : Recipe<...> {};`) keeps symbols short.
+template <class... P>
+struct Recipe {
+  static_assert(
+      (Policy<P> && ...),
+      "Recipe<...> takes policies only: Attn<>, Ffn<>, Parallel<>, ActivationCheckpoint<>, Precision<>, On<>, "
+      "Family<>; wrap a bare kind, as in Attn<Sdpa>.");
+  template <detail::Category C, class Default>
+  using pick = typename detail::Pick<C, Default, P...>::type;
+  template <detail::Category C>
+  static constexpr bool at_most_once = detail::count_of<C, P...> <= 1;
+
+  static_assert(at_most_once<detail::Category::attention>, "Recipe<...> has two Attn<> policies; keep one.");
+  static_assert(at_most_once<detail::Category::feed_forward>, "Recipe<...> has two Ffn<> policies; keep one.");
+  static_assert(at_most_once<detail::Category::parallel>,
+                "Recipe<...> has two Parallel<> policies; compose strategies in one, as in Parallel<fsdp * tp>.");
+  static_assert(at_most_once<detail::Category::checkpointing>,
+                "Recipe<...> has two ActivationCheckpoint<> policies; list the modes in one.");
+  static_assert(at_most_once<detail::Category::precision>,
+                "Recipe<...> has two Precision<> policies; list the types in one.");
+  static_assert(at_most_once<detail::Category::device>, "Recipe<...> has two On<> policies; keep one.");
+  static_assert(at_most_once<detail::Category::family>, "Recipe<...> has two Family<> policies; keep one.");
+
+  using Attention = typename pick<detail::Category::attention, Attn<Sdpa>>::type;
+  using FeedForward = typename pick<detail::Category::feed_forward, Ffn<SwiGlu>>::type;
+  static constexpr Strategies strategies = pick<detail::Category::parallel, Parallel<single>>::value;
+  using Checkpointing = pick<detail::Category::checkpointing, ActivationCheckpoint<None>>;
+  using ComputeTypes = pick<detail::Category::precision, Precision<F32>>;
+  using Device = typename pick<detail::Category::device, On<Cpu>>::type;
+  using ModelFamily = typename pick<detail::Category::family, Family<Llama3>>::type;
+  using RecipeTag = void;
+};
+
+/// Whether R is a Recipe or derives from one.
+template <class R>
+concept AnyRecipe = requires {
+  typename R::RecipeTag;
+};
+
+}  // namespace ashlar::inline v0

@@ -1,0 +1,148 @@
+// Mixture of experts, top to bottom: router -> dispatch -> experts -> combine, beside a shared expert (Dai et al. 2024,
+// arXiv:2401.06066). Used by models/block.hpp. Read next: moe/router.hpp, moe/token_dispatcher.hpp, moe/experts.hpp.
+#pragma once
+
+#include <optional>
+
+#include "ashlar/moe/experts.hpp"
+#include "ashlar/moe/routers/top_k.hpp"
+#include "ashlar/moe/token_dispatchers/all_to_all.hpp"
+#include "ashlar/moe/token_dispatchers/local.hpp"
+#include "ashlar/nn/swiglu.hpp"
+
+namespace ashlar::inline v0 {
+
+namespace detail {
+
+template <class E, class Dispatch>
+struct DispatcherOf {
+  static_assert(std::is_same_v<Dispatch, AutoDispatch> || std::is_same_v<Dispatch, LocalDispatch> ||
+                    std::is_same_v<Dispatch, AllToAll>,
+                "MoE<Router, Experts, Dispatcher>: the dispatcher is LocalDispatch or AllToAll.");
+  static_assert(
+      !std::is_same_v<Dispatch, AllToAll> || E::has(ep),
+      "MoE<..., AllToAll> sends tokens to other ranks' experts; add the strategy, as in Parallel<fsdp * ep>.");
+  static_assert(
+      !std::is_same_v<Dispatch, LocalDispatch> || !E::has(ep),
+      "MoE<..., LocalDispatch> keeps tokens on their rank, but Parallel<... * ep> spreads the experts; write AllToAll, "
+      "or leave the dispatcher out.");
+  using type = std::conditional_t<E::has(ep), AllToAllDispatcher<E>, LocalDispatcher<E>>;
+};
+
+template <class Policy, class E>
+concept HasRouterModule = requires {
+  typename Policy::template Module<E>;
+};
+
+/// The requirements of a mixture of experts, a sentence each.
+template <class Policy, class E>
+constexpr void check_moe() {
+  static_assert(
+      HasRouterModule<typename Policy::Router, E>,
+      "MoE<Router, ...>: the first argument is a router policy, such as TopK<Softmax>, with a Module<E> template.");
+  if constexpr (HasRouterModule<typename Policy::Router, E>)
+    static_assert(RouterModule<typename Policy::Router::template Module<E>, E>,
+                  "MoE<Router, ...>: the router's Module<E> lacks part of the interface: Saved, a constructor from "
+                  "(Declarations<E>&, index_t dim, const MoeSizes&), route, backward and finish_step (see "
+                  "ashlar/moe/router.hpp).");
+  static_assert(is_instance<typename Policy::Experts, GroupedGemm>,
+                "MoE<Router, Experts>: the second argument is GroupedGemm<> or GroupedGemm<Tma>.");
+  if constexpr (is_instance<typename Policy::Experts, GroupedGemm>) {
+    using Kernel = typename Policy::Experts::kernel;
+    static_assert(std::is_same_v<Kernel, Plain> || std::is_same_v<Kernel, Tma>,
+                  "GroupedGemm<...> takes nothing, or Tma.");
+    static_assert(
+        !std::is_same_v<Kernel, Tma>,
+        "GroupedGemm<Tma> needs the Hopper kernels, which this release does not have yet; write GroupedGemm<>.");
+  }
+}
+
+}  // namespace detail
+
+template <class E, class Policy>
+class MixtureOfExperts {
+ public:
+  using T = typename E::Compute;
+  using A = Acc<T>;
+  using D = typename E::Device;
+  using View = TensorView<T, D>;
+  using ConstView = TensorView<const T, D>;
+  static constexpr int policy_checked = (detail::check_moe<Policy, E>(), 0);
+  using Router = typename Policy::Router::template Module<E>;
+  using Dispatcher = typename detail::DispatcherOf<E, typename Policy::Dispatcher>::type;
+
+  struct Saved {
+    ConstView x;  // [N / tp, dim], the caller's
+    RoutedTokens<E> routed;
+    typename Router::Saved router;
+    typename Dispatcher::Saved dispatch;
+    typename GroupedExperts<E>::Saved experts;
+    typename SwiGluFeedForward<E>::Saved shared;
+  };
+
+  MixtureOfExperts(Declarations<E>& d, index_t dim, const MoeSizes& sizes, double depth_std)
+      : router_(d, dim, sizes), dispatcher_(d, sizes.num_experts), experts_(d, dim, sizes, depth_std) {
+    if (sizes.num_experts % d.degree(Axis::ep) != 0)
+      throw ConfigError(concat("--parallelism.expert_parallel_degree ", d.degree(Axis::ep), " must divide the ",
+                               sizes.num_experts, " experts"));
+    if (sizes.num_shared_experts > 0) {
+      typename Declarations<E>::Scope scope(d, "shared_experts");
+      shared_.emplace(d, dim, sizes.hidden_dim * sizes.num_shared_experts, depth_std);
+    }
+  }
+
+  /// y [N / tp, dim] of x [N / tp, dim], in scratch. Every rank routes the tokens that it holds.
+  View forward(Context<E>& c, ConstView x, Saved& saved) {
+    saved.x = x;
+    View y;
+    if (shared_) {
+      y = shared_->forward(c, x, saved.shared);
+    } else {
+      y = c.template scratch<T>({x.rows(), x.cols()});
+      D::fill_zero(c.queue, y.data(), static_cast<std::size_t>(y.count()) * sizeof(T));
+    }
+    saved.routed = router_.route(c, x, saved.router);
+    const ExpertRows<E> rows = dispatcher_.dispatch(c, x, saved.routed, saved.dispatch);
+    View out = experts_.forward(c, rows, saved.experts);
+    dispatcher_.combine(c, out, saved.dispatch, y);
+    return y;
+  }
+  /// Makes the dispatched rows and the activations again; saved.x must be valid.
+  void recompute(Context<E>& c, Saved& saved) {
+    saved.router.x = saved.x;
+    if (shared_) {
+      saved.shared.x = saved.x;
+      shared_->recompute(c, saved.shared);
+    }
+    experts_.recompute(c, dispatcher_.redispatch(c, saved.x, saved.dispatch), saved.experts);
+  }
+
+  /// dx [N / tp, dim] of dy, in scratch; accumulates the weight gradients.
+  View backward(Context<E>& c, ConstView dy, const Saved& saved) {
+    View dx;
+    if (shared_) {
+      dx = shared_->backward(c, dy, saved.shared);
+    } else {
+      dx = c.template scratch<T>({dy.rows(), dy.cols()});
+      D::fill_zero(c.queue, dx.data(), static_cast<std::size_t>(dx.count()) * sizeof(T));
+    }
+    ArenaScope scope(c.scratch_arena());
+    auto dweights = c.template scratch<A>(saved.routed.weights.shape());
+    View dout = dispatcher_.combine_backward(c, dy, saved.dispatch, dweights);
+    View drows = experts_.backward(c, dout, saved.experts);
+    dispatcher_.dispatch_backward(c, drows, saved.dispatch, dx);
+    router_.backward(c, dweights, saved.router, dx);
+    return dx;
+  }
+
+  /// Once a step: moves the balancing bias. `group`: the ranks over which tokens were spread.
+  void finish_step(typename D::Queue& queue, Communicator group) { router_.finish_step(queue, group); }
+
+ private:
+  Router router_;
+  Dispatcher dispatcher_;
+  GroupedExperts<E> experts_;
+  std::optional<SwiGluFeedForward<E>> shared_;
+};
+
+}  // namespace ashlar::inline v0

@@ -1,0 +1,38 @@
+// What a router is: it sends each token to top_k experts, with weights. tests/moe/router_laws.hpp is what any must
+// pass. Read next: moe/routers/top_k.hpp.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+
+#include "ashlar/moe/sizes.hpp"
+#include "ashlar/nn/context.hpp"
+#include "ashlar/tensor/parameter.hpp"
+
+namespace ashlar::inline v0 {
+
+/// Where the N tokens of a rank go. Expert ids are in [0, num_experts), distinct within a token.
+template <class E>
+struct RoutedTokens {
+  TensorView<const std::int32_t, typename E::Device> experts;              // [N, k]
+  TensorView<const Acc<typename E::Compute>, typename E::Device> weights;  // [N, k]
+};
+
+/// A router module: built from the declarations, the token width and the sizes; `route` keeps what `backward` needs in
+/// Saved, and `backward` adds to dx [N, dim] the gradient through the weights. `finish_step` runs once a step, after
+/// all micro-batches, with the group over which tokens were spread.
+template <class R, class E>
+concept RouterModule = std::constructible_from < R,
+        Declarations<E>
+&, index_t,
+    const MoeSizes& > &&requires(R r, Context<E>& c, TensorView<const typename E::Compute, typename E::Device> x,
+                                 typename R::Saved& saved,
+                                 TensorView<const Acc<typename E::Compute>, typename E::Device> dweights,
+                                 TensorView<typename E::Compute, typename E::Device> dx,
+                                 typename E::Device::Queue& queue, Communicator group) {
+  { r.route(c, x, saved) } -> std::same_as<RoutedTokens<E>>;
+  r.backward(c, dweights, saved, dx);
+  r.finish_step(queue, group);
+};
+
+}  // namespace ashlar::inline v0

@@ -1,0 +1,37 @@
+// What a token dispatcher is: it brings each token's row to its experts and the results back, sorted by expert in
+// between. tests/moe/dispatcher_laws.hpp is what any must pass. Read next: moe/token_dispatchers/local.hpp.
+#pragma once
+
+#include <concepts>
+
+#include "ashlar/moe/router.hpp"
+
+namespace ashlar::inline v0 {
+
+/// Rows of tokens, group by group, on the rank that holds the experts.
+template <class E>
+struct ExpertRows {
+  TensorView<const typename E::Compute, typename E::Device> rows;  // [R, dim]
+  TensorView<const std::int32_t, typename E::Device> offsets;      // [local experts + 1]
+};
+
+/// A dispatcher module over E experts in all.
+///   dispatch  rows of x [N, dim] to the experts; the rows are recomputable, the plan of who goes where is kept in
+///   Saved redispatch  makes the rows again by the plan combine   y [N, dim] += each token's weighted sum of its
+///   experts' rows combine_backward  the gradients of the experts' rows (returned, R rows) and of the weights [N, k]
+///   dispatch_backward  dx [N, dim] += the gradient of x
+template <class T, class E>
+concept DispatcherModule = std::constructible_from < T,
+        Declarations<E>
+&, index_t > &&requires(T t, Context<E>& c, TensorView<const typename E::Compute, typename E::Device> x,
+                        const RoutedTokens<E>& routed, typename T::Saved& saved,
+                        TensorView<typename E::Compute, typename E::Device> y,
+                        TensorView<Acc<typename E::Compute>, typename E::Device> dweights) {
+  { t.dispatch(c, x, routed, saved) } -> std::same_as<ExpertRows<E>>;
+  { t.redispatch(c, x, saved) } -> std::same_as<ExpertRows<E>>;
+  t.combine(c, x, saved, y);
+  { t.combine_backward(c, x, saved, dweights) } -> std::same_as<TensorView<typename E::Compute, typename E::Device>>;
+  t.dispatch_backward(c, x, saved, y);
+};
+
+}  // namespace ashlar::inline v0

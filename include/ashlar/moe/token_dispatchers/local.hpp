@@ -1,0 +1,62 @@
+// Dispatch on one rank: all experts are here, so tokens are only sorted. Read next:
+// moe/token_dispatchers/all_to_all.hpp.
+#pragma once
+
+#include "ashlar/moe/token_dispatcher.hpp"
+#include "ashlar/ops/permutation/permutation.hpp"
+
+namespace ashlar::inline v0 {
+
+template <class E>
+class LocalDispatcher {
+ public:
+  using T = typename E::Compute;
+  using A = Acc<T>;
+  using D = typename E::Device;
+  template <class U>
+  using View = TensorView<U, D>;
+
+  struct Saved {
+    RoutedTokens<E> routed;
+    View<std::int32_t> position, source;  // [N k], kept: the row of each slot, the slot of each row
+    View<std::int32_t> offsets;           // [E + 1], kept
+    View<const T> out;                    // [N k, dim], the experts' rows: set by combine, kept by its caller
+  };
+
+  LocalDispatcher(Declarations<E>&, index_t num_experts) : num_experts_(num_experts) {}
+
+  ExpertRows<E> dispatch(Context<E>& c, View<const T> x, const RoutedTokens<E>& routed, Saved& saved) {
+    saved.routed = routed;
+    saved.position = c.template kept<std::int32_t>({routed.experts.count()});
+    saved.source = c.template kept<std::int32_t>({routed.experts.count()});
+    saved.offsets = c.template kept<std::int32_t>({num_experts_ + 1});
+    sort(c, saved);
+    return redispatch(c, x, saved);
+  }
+  ExpertRows<E> redispatch(Context<E>& c, View<const T> x, Saved& saved) {
+    View<T> rows = c.template recomputable<T>({saved.source.count(), x.cols()});
+    ops::permute<T>(c.queue, x, saved.source, saved.routed.experts.cols(), rows);
+    return {rows, saved.offsets};
+  }
+  void dispatch_backward(Context<E>& c, View<const T> drows, const Saved& saved, View<T> dx) {
+    ops::permute_backward<T>(c.queue, drows, saved.position, saved.routed.experts.cols(), dx, true);
+  }
+
+  void combine(Context<E>& c, View<const T> rows, Saved& saved, View<T> y) {
+    saved.out = rows;
+    ops::unpermute<T>(c.queue, rows, saved.position, saved.routed.weights, y, true);
+  }
+  View<T> combine_backward(Context<E>& c, View<const T> dy, const Saved& saved, View<A> dweights) {
+    View<T> drows = c.template operand<T>(saved.out.shape());
+    ops::unpermute_backward<T>(c.queue, dy, saved.out, saved.position, saved.routed.weights, drows, dweights);
+    return drows;
+  }
+
+ private:
+  void sort(Context<E>& c, Saved& saved) {
+    ops::sort_by_expert<D>(c.queue, saved.routed.experts, saved.position, saved.source, saved.offsets);
+  }
+  index_t num_experts_;
+};
+
+}  // namespace ashlar::inline v0

@@ -1,0 +1,136 @@
+// Context: what a module is given besides its input. The queue, the arenas, the micro-batch, the communicators that it
+// may use, what to keep, what to defer, and who watches. Read next: nn/linear.hpp, nn/swiglu.hpp.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ashlar/comm/communicator.hpp"
+#include "ashlar/core/environment.hpp"
+#include "ashlar/nn/key_value_cache.hpp"
+#include "ashlar/nn/micro_batch.hpp"
+#include "ashlar/nn/observer.hpp"
+#include "ashlar/tensor/arena.hpp"
+
+namespace ashlar::inline v0 {
+
+/// What activation checkpointing keeps; the run-time choice among the recipe's ActivationCheckpoint<...>.
+enum class Keep { all, selected, inputs };
+
+/// What `plan` assumes where routing decides a size: an even spread, or everything coming to this rank.
+enum class Routing { balanced, worst };
+
+/// Weight gradients put off: run in order by DeferredGradients::run.
+class DeferredGradients {
+ public:
+  void push(std::function<void()> work) { work_.push_back(std::move(work)); }
+  void run() {
+    for (auto& work : work_) work();
+    work_.clear();
+  }
+  bool empty() const { return work_.empty(); }
+
+ private:
+  std::vector<std::function<void()>> work_;
+};
+
+/// One micro-batch's passage through the modules of one stage. Made anew for each pass; owns nothing.
+///
+/// A module allocates what it returns, then opens an ArenaScope for its temporaries. Four kinds of memory:
+///   kept          what backward reads and can't be made again cheaply
+///   recomputable  what backward reads, but `recompute` can make again: kept only under Keep::all
+///   operand       the two factors of a weight gradient, in backward: outlives the pass when gradients are deferred
+///   scratch       gone when the caller's scope ends
+template <class E>
+class Context {
+ public:
+  using Device = typename E::Device;
+  using Queue = typename Device::Queue;
+  template <class T>
+  using View = TensorView<T, Device>;
+
+  Context(Queue& q, Arena<Device>& scratch_arena) : queue(q), scratch_arena_(&scratch_arena) {}
+
+  Queue& queue;
+  MicroBatch<Device> batch;
+  Communicator tensor_parallel;         // group of one without tp
+  Communicator expert_parallel;         // group of one without ep
+  Arena<Device>* kept_arena = nullptr;  // null: nothing is kept (evaluation)
+  Keep keep = Keep::all;
+  bool recomputing = false;               // a recompute inside backward
+  DeferredGradients* deferred = nullptr;  // not null: weight gradients are put off
+  KeyValueCache<E>* cache = nullptr;      // not null: generation, one pass after another
+  Observer<Device>* observer = nullptr;
+  Phase phase = Phase::forward;
+  Routing assumed_routing = Routing::balanced;  // on Meta only
+
+  bool saving() const { return kept_arena != nullptr; }
+  Arena<Device>& scratch_arena() { return *scratch_arena_; }
+
+  template <class T>
+  View<T> kept(const Shape& shape) {
+    return (kept_arena ? *kept_arena : *scratch_arena_).template push<T>(shape);
+  }
+  template <class T>
+  View<T> recomputable(const Shape& shape) {
+    const bool keep_it = recomputing ? deferred != nullptr : keep == Keep::all;
+    return (kept_arena && keep_it ? *kept_arena : *scratch_arena_).template push<T>(shape);
+  }
+  template <class T>
+  View<T> operand(const Shape& shape) {
+    return (deferred ? *kept_arena : *scratch_arena_).template push<T>(shape);
+  }
+  template <class T>
+  View<T> scratch(const Shape& shape) {
+    return scratch_arena_->template push<T>(shape);
+  }
+
+  /// Runs `work`, which accumulates a weight gradient, now or with the deferred ones.
+  template <class F>
+  void weight_gradient(F&& work) {
+    if (deferred)
+      deferred->push(std::forward<F>(work));
+    else
+      work();
+  }
+  /// A tensor that is an operand of a weight gradient but lives in memory that may change before the gradient is
+  /// computed: itself, or a copy when gradients are deferred.
+  template <class T>
+  View<const T> stable(View<const T> x) {
+    if (!deferred) return x;
+    View<T> copy = kept_arena->template push<T>(x.shape());
+    Device::copy(queue, copy.data(), x.data(), static_cast<std::size_t>(x.count()) * sizeof(T));
+    return copy;
+  }
+
+  /// Shows a tensor to the observer under the current path.
+  template <class T>
+  void observe(std::string_view name, const View<T>& x) {
+    if (observer) [[unlikely]] {
+      const std::string full = path_ + std::string(name);
+      observer->see(queue, {full, phase, x.data(), dtype_of<T>, x.shape(), x.row_stride()});
+    }
+  }
+  /// Names observed while it lives begin with `name` and a dot.
+  class Path {
+   public:
+    Path(Context& c, std::string_view name) : c_(c), length_(c.path_.size()) {
+      if (c.observer) (c.path_ += name) += '.';
+    }
+    ~Path() { c_.path_.resize(length_); }
+    Path(const Path&) = delete;
+    Path& operator=(const Path&) = delete;
+
+   private:
+    Context& c_;
+    std::size_t length_;
+  };
+
+ private:
+  Arena<Device>* scratch_arena_;
+  std::string path_;
+};
+
+}  // namespace ashlar::inline v0

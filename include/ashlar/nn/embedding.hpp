@@ -1,0 +1,59 @@
+// Token embedding, its vocabulary cut over tp. Used by models/decoder.hpp.
+#pragma once
+
+#include "ashlar/nn/sequence_parallel.hpp"
+#include "ashlar/ops/embedding/embedding.hpp"
+#include "ashlar/tensor/parameter.hpp"
+
+namespace ashlar::inline v0 {
+
+template <class E>
+class Embedding {
+ public:
+  using T = typename E::Compute;
+  using D = typename E::Device;
+  using View = TensorView<T, D>;
+
+  /// The table [vocab_size, dim] is called `name`.weight.
+  Embedding(Declarations<E>& d, std::string_view name, index_t vocab_size, index_t dim)
+      : dim_(dim), first_id_(vocab_size / d.degree(Axis::tp) * d.place(Axis::tp).coordinate) {
+    d.add(weight_, {std::string(name) + ".weight", {vocab_size, dim}, Initializer::normal(1), {{Axis::tp, 0}}, false});
+  }
+
+  const Parameter<E>& weight() const { return weight_; }
+  Parameter<E>& weight() { return weight_; }
+  index_t first_id() const { return first_id_; }
+
+  /// The rows [N / tp, dim] of this rank's part of the micro-batch's tokens, kept.
+  View forward(Context<E>& c) const {
+    const index_t n = c.batch.rows();
+    if (!tensor_parallel(c)) {
+      View y = c.template kept<T>({n, dim_});
+      ops::embedding<T>(c.queue, c.batch.tokens, weight_.value, first_id_, y);
+      return y;
+    }
+    View y = c.template kept<T>({n / c.tensor_parallel.size(), dim_});
+    ArenaScope scope(c.scratch_arena());
+    View partial = c.template scratch<T>({n, dim_});
+    ops::embedding<T>(c.queue, c.batch.tokens, weight_.value, first_id_, partial);
+    reduce_scatter_rows<E, T>(c, partial, y);
+    return y;
+  }
+
+  void backward(Context<E>& c, TensorView<const T, D> dy) {
+    ArenaScope scope(c.scratch_arena());
+    auto all = dy;
+    if (tensor_parallel(c)) {
+      View gathered = c.template scratch<T>({c.batch.rows(), dim_});
+      gather_rows<E, T>(c, dy, gathered);
+      all = gathered;
+    }
+    ops::embedding_backward<T>(c.queue, c.batch.tokens, all, first_id_, weight_.gradient);
+  }
+
+ private:
+  index_t dim_, first_id_;
+  Parameter<E> weight_;
+};
+
+}  // namespace ashlar::inline v0

@@ -1,0 +1,53 @@
+// Linear: y = x W^T, the one place where weights are multiplied. Used by attention, feed-forward and the router's gate.
+#pragma once
+
+#include "ashlar/nn/context.hpp"
+#include "ashlar/ops/matmul/matmul.hpp"
+#include "ashlar/tensor/parameter.hpp"
+
+namespace ashlar::inline v0 {
+
+/// How a weight [out, in] is cut over tp (Shoeybi et al. 2019, arXiv:1909.08053): column_parallel cuts `out`,
+/// row_parallel cuts `in` and leaves partial sums to its caller, replicated cuts nothing.
+enum class LinearKind { replicated, column_parallel, row_parallel };
+
+template <class E>
+class Linear {
+ public:
+  using T = typename E::Compute;
+  using D = typename E::Device;
+  template <class U>
+  using View = TensorView<U, D>;
+
+  /// `out` and `in` are the logical sizes; the weight is called `name`.weight.
+  Linear(Declarations<E>& d, std::string_view name, index_t out, index_t in, LinearKind kind, const Initializer& init) {
+    std::vector<Shard> shards;
+    if (kind != LinearKind::replicated) shards.push_back({Axis::tp, kind == LinearKind::column_parallel ? 0 : 1});
+    d.add(weight_, {std::string(name) + ".weight", {out, in}, init, std::move(shards), false});
+  }
+
+  index_t out_dim() const { return weight_.value.dim(0); }
+  index_t in_dim() const { return weight_.value.dim(1); }
+
+  /// y [N, out] of x [N, in]; U is the compute type or the type that its sums are kept in.
+  template <class U>
+  void forward(Context<E>& c, View<const T> x, View<U> y) const {
+    ops::matmul<T>(c.queue, x, ops::Transpose::no, weight_.value, ops::Transpose::yes, y);
+  }
+
+  /// dx [N, in] (+)= dy W.
+  void input_gradient(Context<E>& c, View<const T> dy, View<T> dx, bool accumulate = false) const {
+    ops::matmul<T>(c.queue, dy, ops::Transpose::no, weight_.value, ops::Transpose::no, dx, accumulate ? 1 : 0);
+  }
+  /// dW += dy^T x, now or deferred: dy and x must stay as they are until then (Context::operand, Context::stable).
+  void weight_gradient(Context<E>& c, View<const T> dy, View<const T> x) {
+    c.weight_gradient([this, &queue = c.queue, dy, x] {
+      ops::matmul<T>(queue, dy, ops::Transpose::yes, x, ops::Transpose::no, weight_.gradient, 1);
+    });
+  }
+
+ private:
+  Parameter<E> weight_;
+};
+
+}  // namespace ashlar::inline v0

@@ -1,0 +1,129 @@
+// The end of a decoder: norm, output projection and loss, chunk by chunk of rows, so that logits [N, V] never exist at
+// once. The gradient of the loss is known in forward (the scale is), so forward does the projection's backward too.
+// Used by models/decoder.hpp.
+#pragma once
+
+#include <algorithm>
+
+#include "ashlar/nn/loss.hpp"
+#include "ashlar/nn/rms_norm.hpp"
+#include "ashlar/ops/elementwise/elementwise.hpp"
+#include "ashlar/ops/matmul/matmul.hpp"
+
+namespace ashlar::inline v0 {
+
+template <class E>
+class OutputLoss {
+ public:
+  using T = typename E::Compute;
+  using A = Acc<T>;
+  using D = typename E::Device;
+  using View = TensorView<T, D>;
+  using ConstView = TensorView<const T, D>;
+
+  struct Saved {
+    typename RmsNorm<E>::Saved norm;
+    View dnormed;  // [N / tp, dim], kept: the gradient at the norm's output
+  };
+
+  /// `tied`: the embedding's table, used instead of a weight of its own; or null.
+  OutputLoss(Declarations<E>& d, index_t vocab_size, index_t dim, double eps, Parameter<E>* tied)
+      : norm_(d, "norm", dim, eps),
+        weight_(tied ? tied : &own_),
+        first_id_(vocab_size / d.degree(Axis::tp) * d.place(Axis::tp).coordinate) {
+    const double std = 1.0 / std::sqrt(static_cast<double>(dim));
+    if (!tied)
+      d.add(own_,
+            {"output.weight", {vocab_size, dim}, Initializer::truncated_normal(std, 3 * std), {{Axis::tp, 0}}, false});
+  }
+
+  /// Adds the summed loss of the micro-batch's valid tokens to total[0] (unscaled; the same on every rank of tp). While
+  /// saving, also accumulates the projection's gradient and keeps what backward needs.
+  void forward(Context<E>& c, ConstView x, const LossFunction<E>& loss, TensorView<double, D> total, Saved& saved) {
+    if (c.saving()) saved.dnormed = c.template kept<T>({x.rows(), x.cols()});
+    View normed = norm_.forward(c, x, saved.norm);
+    ArenaScope scope(c.scratch_arena());
+    ConstView all = normed;
+    View dall = saved.dnormed;
+    if (tensor_parallel(c)) {
+      View gathered = c.template scratch<T>({c.batch.rows(), x.cols()});
+      gather_rows<E, T>(c, normed, gathered);
+      all = gathered;
+      if (c.saving()) dall = c.template scratch<T>({c.batch.rows(), x.cols()});
+    }
+    auto losses = c.template scratch<A>({all.rows()});
+    const index_t step = chunk_rows(all.rows());
+    for (index_t begin = 0; begin < all.rows(); begin += step) {
+      const index_t n = std::min(step, all.rows() - begin);
+      chunk(c, loss, all.rows(begin, n), c.batch.targets.data() + (D::has_storage ? begin : 0),
+            TensorView<A, D>(losses.data() + (D::has_storage ? begin : 0), {n}),
+            c.saving() ? dall.rows(begin, n) : View());
+    }
+    ops::sum(c.queue, TensorView<const A, D>(losses), total);
+    if (tensor_parallel(c) && c.saving()) reduce_scatter_rows<E, T>(c, dall, saved.dnormed);
+  }
+
+  /// The gradient of x [N / tp, dim], in scratch.
+  View backward(Context<E>& c, const Saved& saved) {
+    View dx = c.template scratch<T>(saved.dnormed.shape());
+    D::fill_zero(c.queue, dx.data(), static_cast<std::size_t>(dx.count()) * sizeof(T));
+    norm_.backward(c, saved.dnormed, saved.norm, dx);
+    return dx;
+  }
+  /// Makes the norm's output again, for its weight gradient.
+  void recompute(Context<E>& c, Saved& saved) const { norm_.recompute(c, saved.norm); }
+
+  /// The logits [n, V / tp] of the given rows of x, for generation. x [N / tp, dim] is all of this rank's rows.
+  TensorView<A, D> logits(Context<E>& c, ConstView x, index_t begin, index_t n) const {
+    auto out = c.template scratch<A>({n, weight_->value.dim(0)});
+    ArenaScope scope(c.scratch_arena());
+    typename RmsNorm<E>::Saved norm;
+    ConstView all = norm_.forward(c, x, norm);
+    if (tensor_parallel(c)) {
+      View gathered = c.template scratch<T>({c.batch.rows(), x.cols()});
+      gather_rows<E, T>(c, all, gathered);
+      all = gathered;
+    }
+    ops::matmul<T>(c.queue, all.rows(begin, n), ops::Transpose::no, weight_->value, ops::Transpose::yes, out);
+    return out;
+  }
+
+ private:
+  // A chunk's logits take about as much memory as eight rows of activations a token would; at least 256 rows.
+  index_t chunk_rows(index_t n) const {
+    const index_t wanted = std::max<index_t>(256, 8 * n * weight_->value.dim(1) / weight_->value.dim(0));
+    return std::max<index_t>(1, std::min(n, wanted));
+  }
+
+  void chunk(Context<E>& c, const LossFunction<E>& loss, ConstView x, const std::int32_t* targets,
+             TensorView<A, D> losses, View dx) {
+    ArenaScope scope(c.scratch_arena());
+    LogitsChunk<E> k;
+    const Shape shape{x.rows(), weight_->value.dim(0)};
+    auto logits = c.template scratch<A>(shape);
+    ops::matmul<T>(c.queue, x, ops::Transpose::no, weight_->value, ops::Transpose::yes, logits);
+    c.observe("logits", logits);
+    k.logits = logits;
+    k.targets = {targets, {x.rows()}};
+    k.first_id = first_id_;
+    k.scale = c.batch.loss_scale;
+    k.loss = losses;
+    if (c.saving()) {
+      if constexpr (std::is_same_v<T, A>)
+        k.dlogits = logits;
+      else
+        k.dlogits = c.template scratch<T>(shape);
+    }
+    loss(c, k);
+    if (!c.saving()) return;
+    ops::matmul<T>(c.queue, k.dlogits, ops::Transpose::no, weight_->value, ops::Transpose::no, dx);
+    ops::matmul<T>(c.queue, k.dlogits, ops::Transpose::yes, x, ops::Transpose::no, weight_->gradient, 1);
+  }
+
+  RmsNorm<E> norm_;
+  Parameter<E> own_;
+  Parameter<E>* weight_;
+  index_t first_id_;
+};
+
+}  // namespace ashlar::inline v0
