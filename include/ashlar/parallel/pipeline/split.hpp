@@ -1,0 +1,80 @@
+// Which layers each pipeline stage holds: as even as can be, with the embedding and the output counted as layers.
+// Used by train/ to build a rank's stages, and by plan. Read next: schedule.hpp.
+#pragma once
+
+#include <vector>
+
+#include "ashlar/core/error.hpp"
+#include "ashlar/core/shape.hpp"
+
+namespace ashlar::inline v0::pipeline {
+
+/// What the embedding and the output (final norm and projection) cost, in layers: the values of
+/// --parallelism.pipeline_parallel_first_stage_less_layers and ..._last_stage_less_layers.
+struct EndWeights {
+  int first = 1;
+  int last = 1;
+};
+
+/// What one stage holds: layers [begin, end) of the model under their own numbers, and perhaps an end of it.
+struct StageLayers {
+  int begin = 0;
+  int end = 0;
+  bool embedding = false;
+  bool output = false;  // the final norm, the output projection and the loss
+
+  friend bool operator==(const StageLayers&, const StageLayers&) = default;
+};
+
+/// The stages that a pipeline of `ranks` ranks has in all: stages_per_rank (of the schedule) on each. When
+/// `layers_per_stage` is above 0, it must ask for the same number. Throws ConfigError.
+inline int stage_count(int layers, int ranks, int stages_per_rank, EndWeights weights, int layers_per_stage = 0) {
+  const int stages = ranks * stages_per_rank;
+  if (layers_per_stage <= 0) return stages;
+  const int asked = static_cast<int>(ceil_div(layers + weights.first + weights.last, layers_per_stage));
+  if (asked % ranks != 0)
+    throw ConfigError(concat("--parallelism.pipeline_parallel_layers_per_stage ", layers_per_stage, " makes ", asked,
+                             " stages of ", layers, " layers (and the model's ends), which ",
+                             "--parallelism.pipeline_parallel_degree ", ranks, " does not divide"));
+  if (asked != stages)
+    throw ConfigError(concat("--parallelism.pipeline_parallel_layers_per_stage ", layers_per_stage, " puts ",
+                             asked / ranks, " stages on each rank, but the schedule that ",
+                             "--parallelism.pipeline_parallel_schedule names has ", stages_per_rank, " a rank"));
+  return stages;
+}
+
+/// Divides `layers` over `stages`: the weights of the ends count as layers, each stage gets an equal share, and the
+/// first stages one more where that does not divide. Throws ConfigError where a share is too small for an end.
+inline std::vector<StageLayers> split_layers(int layers, int stages, EndWeights weights = {}) {
+  if (stages < 1)
+    throw ConfigError(concat("--parallelism.pipeline_parallel_degree gives ", stages,
+                             " pipeline stages; there must be at least one"));
+  if (layers < 0 || weights.first < 0 || weights.last < 0)
+    throw ConfigError(
+        "--parallelism.pipeline_parallel_first_stage_less_layers and "
+        "--parallelism.pipeline_parallel_last_stage_less_layers are 0 or more");
+  if (stages == 1) return {{0, layers, true, true}};
+  const int total = layers + weights.first + weights.last, share = total / stages, longer = total % stages;
+  if (stages > total)
+    throw ConfigError(concat("--parallelism.pipeline_parallel_degree asks for ", stages, " pipeline stages, but ",
+                             layers, " layers and the model's ends are only worth ", total, " layers"));
+  if (weights.first > share)
+    throw ConfigError(concat("--parallelism.pipeline_parallel_first_stage_less_layers ", weights.first,
+                             " exceeds a stage's share of ", share, " layers (", layers, " layers over ", stages,
+                             " stages)"));
+  if (weights.last > share)
+    throw ConfigError(concat("--parallelism.pipeline_parallel_last_stage_less_layers ", weights.last,
+                             " exceeds a stage's share of ", share, " layers (", layers, " layers over ", stages,
+                             " stages)"));
+  std::vector<StageLayers> out;
+  int next = 0;
+  for (int s = 0; s < stages; ++s) {
+    const bool first = s == 0, last = s + 1 == stages;
+    const int count = share + (s < longer) - (first ? weights.first : 0) - (last ? weights.last : 0);
+    out.push_back({next, next + count, first, last});
+    next += count;
+  }
+  return out;
+}
+
+}  // namespace ashlar::inline v0::pipeline

@@ -1,0 +1,205 @@
+#include "ashlar/parallel/pipeline/executor.hpp"
+
+#include <cmath>
+#include <limits>
+#include <map>
+#include <memory>
+
+#include "ashlar/comm/local.hpp"
+#include "ashlar/parallel/pipeline/lower.hpp"
+#include "ashlar/parallel/pipeline/schedules/gpipe.hpp"
+#include "ashlar/parallel/pipeline/schedules/one_f_one_b.hpp"
+#include "catch.hpp"
+
+using namespace ashlar;
+using namespace ashlar::pipeline;
+
+namespace {
+
+/// REQUIRE for the ranks' threads (Catch's assertions belong to the main one).
+void expect(bool condition, std::source_location where = std::source_location::current()) {
+  check(condition, "a promise of the executor is broken", where);
+}
+
+/// What crosses: an image stream and a text stream of another length, as views of stage memory.
+struct Streams {
+  double* image = nullptr;
+  double* text = nullptr;
+};
+
+constexpr index_t image_size = 5, text_size = 3;
+
+/// One stage: image' = w * image + text[0], text' = v * text + b, elementwise. The last stage's loss is half the
+/// squared sum of both. Holds pointers to what it was given, as a real stage does, and turns its memory into NaN once
+/// `sent` says that nobody needs it: what is released early shows in the gradients.
+class Toy {
+ public:
+  using Boundary = Streams;
+
+  Toy(int number, bool first, bool last) : number_(number), first_(first), last_(last) {}
+
+  Streams forward(int m, Streams in) {
+    Batch& batch = batches_[m];
+    expect(!batch.input.image);
+    if (first_) {
+      batch.own_input.resize(8);
+      for (int i = 0; i < 8; ++i) batch.own_input[static_cast<std::size_t>(i)] = std::sin(1.0 + m + 0.3 * i);
+      in = view(batch.own_input);
+    }
+    batch.input = in;
+    batch.output.resize(8);
+    const Streams out = view(batch.output);
+    for (index_t i = 0; i < image_size; ++i) out.image[i] = w() * in.image[i] + in.text[0];
+    for (index_t i = 0; i < text_size; ++i) out.text[i] = v() * in.text[i] + b();
+    if (!last_) return out;
+    for (double y : batch.output) loss += 0.5 * y * y;
+    return {};
+  }
+  Streams backward(int m, Streams d_out) {
+    const Streams d_in = backward_input(m, d_out);
+    backward_weight(m);
+    return d_in;
+  }
+  Streams backward_input(int m, Streams d_out) {
+    Batch& batch = batches_.at(m);
+    if (last_) d_out = view(batch.output);
+    batch.d_output = d_out;
+    batch.d_input.resize(8);
+    const Streams d_in = view(batch.d_input);
+    for (index_t i = 0; i < image_size; ++i) d_in.image[i] = w() * d_out.image[i];
+    for (index_t i = 0; i < text_size; ++i) d_in.text[i] = v() * d_out.text[i];
+    for (index_t i = 0; i < image_size; ++i) d_in.text[0] += d_out.image[i];
+    return d_in;
+  }
+  void backward_weight(int m) {
+    Batch& batch = batches_.at(m);
+    expect(batch.d_output.image);
+    for (index_t i = 0; i < image_size; ++i) dw += batch.d_output.image[i] * batch.input.image[i];
+    for (index_t i = 0; i < text_size; ++i) {
+      dv += batch.d_output.text[i] * batch.input.text[i];
+      db += batch.d_output.text[i];
+    }
+    expect(++batch.backwards == 1);
+  }
+  Streams receive_buffer(int m, bool gradient) {
+    std::vector<double>& buffer = (gradient ? received_gradient_ : received_)[m];
+    expect(buffer.empty());
+    buffer.resize(8);
+    return view(buffer);
+  }
+  void sent(int m, bool gradient) {
+    Batch& batch = batches_.at(m);
+    expect(++(gradient ? batch.gradient_sent : batch.output_sent) == 1);
+    for (double& x : gradient ? batch.d_input : batch.output) x = std::numeric_limits<double>::quiet_NaN();
+  }
+  template <class F>
+  static void streams(Streams& boundary, F f) {
+    f(boundary.image, image_size);
+    f(boundary.text, text_size);
+  }
+
+  /// After a step: every boundary came back once, every micro-batch was worked off.
+  void check_complete(int micro_batches, bool trained) const {
+    expect(batches_.size() == static_cast<std::size_t>(micro_batches));
+    for (const auto& [m, batch] : batches_) {
+      expect(batch.backwards == (trained ? 1 : 0));
+      expect(batch.output_sent == (last_ ? 0 : 1));
+      expect(batch.gradient_sent == (first_ || !trained ? 0 : 1));
+    }
+  }
+  void next_step() {
+    batches_.clear();
+    received_.clear();
+    received_gradient_.clear();
+  }
+
+  double loss = 0, dw = 0, dv = 0, db = 0;
+
+ private:
+  struct Batch {
+    Streams input, d_output;
+    std::vector<double> own_input, output, d_input;
+    int backwards = 0, output_sent = 0, gradient_sent = 0;
+  };
+  static Streams view(std::vector<double>& buffer) { return {buffer.data(), buffer.data() + image_size}; }
+  double w() const { return 1.1 - 0.07 * number_; }
+  double v() const { return 0.9 + 0.05 * number_; }
+  double b() const { return 0.01 * number_; }
+
+  int number_;
+  bool first_, last_;
+  std::map<int, Batch> batches_;
+  std::map<int, std::vector<double>> received_, received_gradient_;
+};
+static_assert(PipelineStage<Toy>);
+
+struct Result {
+  double loss, dw, dv, db;
+  friend bool operator==(const Result&, const Result&) = default;
+};
+
+/// The gradients of all stages after `steps` equal steps under the schedule.
+std::vector<Result> run(const Schedule& schedule, int steps = 1) {
+  const bool trained = forward_only(schedule) != schedule;
+  const Schedule lowered = lower(schedule);
+  std::vector<Result> results(static_cast<std::size_t>(schedule.stages));
+  const auto body = [&](Communicator pp) {
+    std::vector<std::unique_ptr<Toy>> owned;
+    std::vector<Toy*> stages;
+    for (int s = 0; s < schedule.stages; ++s) {
+      const bool mine = schedule.rank_of(s) == pp.rank();
+      stages.push_back(mine ? owned.emplace_back(std::make_unique<Toy>(s, s == 0, schedule.last(s))).get() : nullptr);
+    }
+    Executor<Toy> executor(lowered, stages, pp);
+    for (int step = 0; step < steps; ++step) {
+      for (const auto& toy : owned) toy->next_step();
+      executor.run();
+      for (const auto& toy : owned) toy->check_complete(schedule.micro_batches, trained);
+    }
+    for (int s = 0; s < schedule.stages; ++s)
+      if (const Toy* toy = stages[static_cast<std::size_t>(s)])
+        results[static_cast<std::size_t>(s)] = {toy->loss, toy->dw, toy->dv, toy->db};
+  };
+  if (schedule.ranks == 1)
+    body(Communicator());
+  else
+    LocalWorld::run(schedule.ranks, body);
+  return results;
+}
+
+/// All stages on one rank, one micro-batch after the other.
+Schedule sequential(int stages, int micro_batches) {
+  Schedule schedule = empty_schedule(1, std::vector<int>(static_cast<std::size_t>(stages), 0), micro_batches);
+  for (int m = 0; m < micro_batches; ++m) {
+    for (int s = 0; s < stages; ++s) schedule.actions[0].push_back({Kind::forward, s, m});
+    for (int s = stages; s-- > 0;) schedule.actions[0].push_back({Kind::backward, s, m});
+  }
+  return schedule;
+}
+
+}  // namespace
+
+TEST_CASE("The one-rank run has the gradients that finite differences would give: one stage, by hand") {
+  const std::vector<Result> one = run(sequential(1, 1));
+  double x[8], dw = 0, dv = 0, db = 0, loss = 0;
+  for (int i = 0; i < 8; ++i) x[i] = std::sin(1.0 + 0.3 * i);
+  for (int i = 0; i < 8; ++i) {
+    const double y = i < 5 ? 1.1 * x[i] + x[5] : 0.9 * x[i];
+    loss += 0.5 * y * y;
+    (i < 5 ? dw : dv) += y * x[i];
+    db += i < 5 ? 0 : y;
+  }
+  REQUIRE(one[0].loss == Approx(loss));
+  REQUIRE(one[0].dw == Approx(dw));
+  REQUIRE(one[0].dv == Approx(dv));
+  REQUIRE(one[0].db == Approx(db));
+}
+
+TEST_CASE("Every schedule has the gradients of the one-rank run, to the bit") {
+  for (int ranks : {1, 2, 3, 4})
+    for (int m = 1; m <= 9; ++m)
+      for (const Schedule& schedule : {gpipe(ranks, m), one_f_one_b(ranks, m)}) {
+        CAPTURE(ranks, m);
+        REQUIRE(run(schedule, 2) == run(sequential(schedule.stages, m), 2));
+      }
+}
