@@ -70,6 +70,7 @@ TEST_CASE("a rank that dies is named to all who wait, and its own exception is r
       const auto me = static_cast<std::size_t>(c.rank());
       std::vector<int> pair{c.rank() / 2 * 2, c.rank() / 2 * 2 + 1};
       Communicator tp = c.group(pair, "tp");
+      c.barrier();
       if (c.rank() == 2) throw std::logic_error("the disk is full");
       std::vector<float> x(100);
       seen[me] = error_of<CommError>([&] {

@@ -217,6 +217,7 @@ class LocalWorld {
         }
       });
     for (std::thread& thread : threads) thread.join();
+    world->groups.clear();  // they hold the world that holds them
     if (world->dead >= 0 && errors[static_cast<std::size_t>(world->dead)])
       std::rethrow_exception(errors[static_cast<std::size_t>(world->dead)]);
     for (const std::exception_ptr& error : errors)
