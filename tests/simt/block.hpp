@@ -99,10 +99,13 @@ class Block {
   void wait(Reason reason, Site where);
   void wake(int thread) { ready_.insert(thread); }
 
-  /// A place where another thread may run: taken once in `n` times under the random schedule; under all, after very
-  /// many.
-  void preempt(unsigned n, Site where) {
-    if (++steps_ >= most_steps || schedule_state().one_in(n)) let_others_run(where);
+  /// An access to p is coming: a place where another thread may run. It does once in `n` times under the random
+  /// schedule, and under every schedule when this one has run for long, for it may be spinning.
+  void preempt(const void* p, unsigned n, Site where) {
+    Thread& thread = thread_[static_cast<std::size_t>(current_)];
+    thread.spins = p == thread.last_address ? thread.spins + 1 : 0;
+    thread.last_address = p;
+    if (++steps_ >= most_steps || schedule_state().one_in(n)) let_others_run(thread, where);
   }
 
   /// Barrier `id` for `count` threads. Id 0 is the whole block's.
@@ -119,20 +122,22 @@ class Block {
     bool exited = false;
     Reason reason = nullptr;  // set while it waits
     Site where;
+    const void* last_address = nullptr;
+    int spins = 0;  // accesses of last_address in a row
   };
   struct Barrier {
     int expected = 0, arrived = 0;
     Site first;
     ThreadSet waiting;
   };
-  static constexpr int most_steps = 1 << 14;   // without a switch: a spinning thread must let others run
-  static constexpr int most_forced = 1 << 14;  // such switches, without any thread blocking or ending: a livelock
+  static constexpr int most_steps = 1 << 12;  // accesses without a switch
+  static constexpr int most_spins = 1 << 20;  // a livelock, if no schedule ends it
 
   static void thread_main(void* argument);
   static std::string at_barrier(const Block& block, int thread);
   void leave(Thread& thread);
   void suspend(Thread& thread);
-  void let_others_run(Site where);
+  void let_others_run(Thread& thread, Site where);
   int pick();
   std::string waiting_threads() const;
   std::string kernel_and_block() const;
@@ -146,8 +151,8 @@ class Block {
   std::vector<Warp> warp_;
   std::array<Barrier, 16> barrier_;
   ThreadSet ready_;
-  int live_ = 0, current_ = -1;
-  int steps_ = 0, forced_ = 0, starved_ = -1;
+  int live_ = 0, current_ = -1;  // live: not exited
+  int steps_ = 0, starved_ = -1;
   bool unwinding_ = false;
   std::exception_ptr error_;
   SharedMemory shared_;
@@ -158,5 +163,3 @@ class Block {
 inline constinit thread_local Block* running_block = nullptr;
 
 }  // namespace ashlar::inline v0::simt::detail
-
-#include "simt/block_run.hpp"

@@ -1,6 +1,8 @@
 // How a block runs: the definitions of simt/block.hpp.
 #pragma once
 
+#include <utility>
+
 #include "simt/block.hpp"
 #include "simt/warp.hpp"
 
@@ -36,11 +38,12 @@ inline void Block::run(index_t x, index_t y, index_t z, Body body, void* context
   for (Thread& thread : thread_) {
     thread.exited = false;
     thread.reason = nullptr;
+    thread.last_address = nullptr;
     ready_.insert(thread.number);
   }
   live_ = threads();
   current_ = -1;
-  steps_ = forced_ = 0;
+  starved_ = -1;
 
   running_block = this;
   while (live_ > 0 && !error_) {
@@ -51,9 +54,14 @@ inline void Block::run(index_t x, index_t y, index_t z, Body body, void* context
       break;
     }
     Thread& thread = thread_[static_cast<std::size_t>(current_)];
-    if (!thread.fiber.active()) thread.fiber.start(&Block::thread_main, &thread);
     steps_ = 0;
-    if (thread.fiber.resume()) --live_;
+    try {
+      if (!thread.fiber.active()) thread.fiber.start(&Block::thread_main, &thread);
+    } catch (...) {
+      error_ = std::current_exception();  // no memory for another stack
+      break;
+    }
+    thread.fiber.resume();
   }
   if (error_) unwind();
   running_block = nullptr;
@@ -77,13 +85,11 @@ inline void Block::thread_main(void* argument) {
 /// The thread's kernel returned: nobody may be waiting for it.
 inline void Block::leave(Thread& thread) {
   thread.exited = true;
-  forced_ = 0;
+  --live_;
   warp_of(thread.number).check_exit(*this, thread.number % 32);
-  int others = 0;
-  for (const Thread& other : thread_) others += !other.exited;
   for (std::size_t id = 0; id < barrier_.size(); ++id) {
     const Barrier& barrier = barrier_[id];
-    if (barrier.arrived > 0 && others < barrier.expected)
+    if (barrier.arrived > 0 && live_ < barrier.expected)
       fault(concat("the thread exited while ", barrier.arrived, " threads wait at barrier ", id, " for ",
                    barrier.expected, waiting_threads()),
             barrier.first);
@@ -92,9 +98,7 @@ inline void Block::leave(Thread& thread) {
 
 /// Switches to the scheduler; returns when it picks this thread again.
 inline void Block::suspend(Thread& thread) {
-  running_block = nullptr;
   thread.fiber.suspend();
-  running_block = this;
   if (unwinding_) throw Unwinding{};
 }
 
@@ -103,15 +107,15 @@ inline void Block::wait(Reason reason, Site where) {
   thread.reason = reason;
   thread.where = where;
   ready_.erase(thread.number);
-  forced_ = 0;
   suspend(thread);
   thread.reason = nullptr;
 }
 
-inline void Block::let_others_run(Site where) {
-  if (steps_ >= most_steps && ++forced_ > most_forced) fault("livelock: the threads only spin", where);
+inline void Block::let_others_run(Thread& thread, Site where) {
+  if (thread.spins >= most_spins)
+    fault(concat("livelock: the thread spins at one address, and no thread's turn ends it", waiting_threads()), where);
   starved_ = steps_ >= most_steps ? current_ : -1;
-  suspend(thread_[static_cast<std::size_t>(current_)]);
+  suspend(thread);
 }
 
 inline int Block::pick() {
@@ -137,10 +141,8 @@ inline void Block::barrier(int id, int count, Site where) {
     fault(concat("barrier ", id, " for ", count, " threads: the count must be a multiple of 32, at most the block's ",
                  threads()),
           where);
-  int living = 0;
-  for (const Thread& other : thread_) living += !other.exited;
-  if (living < count)
-    fault(concat("barrier ", id, " for ", count, " threads, but only ", living, " have not exited"), where);
+  if (live_ < count)
+    fault(concat("barrier ", id, " for ", count, " threads, but only ", live_, " have not exited"), where);
 
   Barrier& barrier = barrier_[static_cast<std::size_t>(id)];
   if (barrier.arrived == 0) {
@@ -163,7 +165,7 @@ inline void Block::barrier(int id, int count, Site where) {
   if (count == threads())
     shared_.clocks().whole_block_met();
   else
-    shared_.clocks().met([&](auto&& f) { barrier.waiting.for_each(f); });
+    shared_.clocks().met(0, threads(), [&](auto&& f) { barrier.waiting.for_each(f); });
   barrier.waiting.erase(thread.number);
   barrier.waiting.for_each([&](int t) { wake(t); });
   barrier = {};

@@ -15,6 +15,7 @@
 #include <mutex>
 #include <shared_mutex>
 #include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -35,8 +36,12 @@ namespace detail {
 
 /// A range that kernels may access. Written flags may be set by several host threads at once, each for its own bytes.
 struct Allocation {
-  Allocation(std::byte* first, std::size_t size, Contents contents, bool is_owned)
-      : base(first), bytes(size), owned(is_owned), written(size, static_cast<std::uint8_t>(contents)) {}
+  Allocation(std::byte* first, std::size_t size, Contents contents, bool is_owned, bool is_constant = false)
+      : base(first),
+        bytes(size),
+        owned(is_owned),
+        constant(is_constant),
+        written(size, static_cast<std::uint8_t>(contents)) {}
   ~Allocation() {
     if (owned) std::free(base - redzone);
   }
@@ -48,7 +53,8 @@ struct Allocation {
 
   std::byte* const base;
   const std::size_t bytes;
-  const bool owned;
+  const bool owned;     // by the registry, which frees it
+  const bool constant;  // kernels may only read it
   std::atomic<bool> live = true;
   std::vector<std::uint8_t> written;
 
@@ -187,6 +193,7 @@ inline std::string access_fault(AllocationCache& cache, const void* p, std::size
   };
   if (!allocation) return message("outside of live device memory");
   if (reinterpret_cast<std::uintptr_t>(p) % alignment != 0) return message("the address isn't aligned to the type");
+  if (access != Access::read && allocation->constant) return message("the host array is const");
   if (access != Access::write && !allocation->is_written(p, bytes)) return message("the memory was never written");
   if (access != Access::read) allocation->mark(p, bytes);
   return {};
@@ -194,20 +201,22 @@ inline std::string access_fault(AllocationCache& cache, const void* p, std::size
 
 }  // namespace detail
 
-/// Lets kernels access a host array for the lifetime of the object. The array must outlive it.
+/// Lets kernels access a host array for the lifetime of the object (read it only, if its elements are const). The array
+/// must outlive it.
 class HostArray {
  public:
   template <class T>
   explicit HostArray(std::span<T> array, Contents contents = Contents::written)
-      : HostArray(const_cast<std::remove_const_t<T>*>(array.data()), array.size_bytes(), contents) {}
+      : p_(array.empty() ? nullptr : const_cast<std::remove_const_t<T>*>(array.data())) {
+    if (p_)
+      detail::GlobalMemory::instance().add(std::make_shared<detail::Allocation>(
+          static_cast<std::byte*>(p_), array.size_bytes(), contents, false, std::is_const_v<T>));
+  }
   template <class T>
   explicit HostArray(std::vector<T>& array, Contents contents = Contents::written)
-      : HostArray(array.data(), array.size() * sizeof(T), contents) {}
-  HostArray(void* p, std::size_t bytes, Contents contents = Contents::written) : p_(bytes ? p : nullptr) {
-    if (p_)
-      detail::GlobalMemory::instance().add(
-          std::make_shared<detail::Allocation>(static_cast<std::byte*>(p), bytes, contents, false));
-  }
+      : HostArray(std::span<T>(array), contents) {}
+  template <class T>
+  explicit HostArray(const std::vector<T>& array) : HostArray(std::span<const T>(array)) {}
   ~HostArray() {
     if (p_) detail::GlobalMemory::instance().remove(p_);
   }

@@ -13,8 +13,8 @@ namespace simt::detail {
 
 /// An index and the source line that used it.
 struct Index {
-  Index(int i, Site site = Site::current()) : value(i), where(site) {}
-  int value;
+  Index(index_t i, Site site = Site::current()) : value(i), where(site) {}
+  index_t value;
   Site where;
 };
 
@@ -68,7 +68,7 @@ class SharedElement {
   }
   void check(Access access) const {
     if (!running_block) return;
-    running_block->preempt(8, where_);
+    running_block->preempt(p_, 8, where_);
     check_shared(*running_block, p_, sizeof(T), alignof(T), access, where_);
   }
 

@@ -32,17 +32,21 @@ class Clocks {
     return !known_.empty() && known(t, other) >= clock;
   }
   void whole_block_met() { ++epoch_; }
-  /// The threads met at a barrier of their own. `for_each` calls its argument with each of their numbers.
+  /// Some of the threads first to last - 1 met at a barrier of their own. `for_each` calls its argument with the number
+  /// of each. While only warps meet, no thread has seen more than its warp.
   template <class ForEach>
-  void met(ForEach&& for_each) {
+  void met(int first, int last, ForEach&& for_each) {
     if (known_.empty()) known_.resize(threads_ * threads_);
+    wide_ = wide_ || last - first > 32;
+    if (wide_) first = 0, last = static_cast<int>(threads_);
     joined_.assign(threads_, 0);
     for_each([&](int t) {
-      for (std::size_t u = 0; u < threads_; ++u) joined_[u] = std::max(joined_[u], known(t, static_cast<int>(u)));
-      auto& clock = clock_[static_cast<std::size_t>(t)];
-      joined_[static_cast<std::size_t>(t)] = clock++;
+      const std::uint32_t* seen_by_t = &known(t, 0);
+      for (auto u = static_cast<std::size_t>(first); u < static_cast<std::size_t>(last); ++u)
+        joined_[u] = std::max(joined_[u], seen_by_t[u]);
     });
-    for_each([&](int t) { std::copy(joined_.begin(), joined_.end(), &known(t, 0)); });
+    for_each([&](int t) { joined_[static_cast<std::size_t>(t)] = clock_[static_cast<std::size_t>(t)]++; });
+    for_each([&](int t) { std::copy(joined_.begin() + first, joined_.begin() + last, &known(t, first)); });
   }
 
  private:
@@ -54,6 +58,7 @@ class Clocks {
   }
 
   std::size_t threads_;
+  bool wide_ = false;
   std::uint32_t epoch_ = 1;
   std::vector<std::uint32_t> clock_;
   std::vector<std::uint32_t> known_;  // [t][u]: the clock of u up to which t has seen it; empty until first needed

@@ -15,7 +15,8 @@
 #include <vector>
 
 #include "ashlar/device/cuda/cuda.hpp"
-#include "simt/block.hpp"
+#include "ashlar/device/cuda/simt.cuh"
+#include "simt/block_run.hpp"
 #include "simt/shared_array.hpp"
 #include "simt/warp.hpp"
 
@@ -141,7 +142,7 @@ class Simt {
 
   /// A place to switch threads once in `n` times, then the checks of an access. Pointers into shared memory are known.
   void touch(const void* p, std::size_t bytes, std::size_t alignment, Access access, unsigned n, Site where) const {
-    block_.preempt(n, where);
+    block_.preempt(p, n, where);
     if (block_.shared_memory().contains(p)) {
       simt::detail::check_shared(block_, p, bytes, alignment, access, where);
       return;

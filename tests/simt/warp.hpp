@@ -47,7 +47,7 @@ class Warp {
     meeting.arrived = 0;  // free for the next collective: the others only read their offers
     exchange(block, meeting, where);
     if (kind == Collective::sync)
-      block.shared_memory().clocks().met([&](auto&& f) {
+      block.shared_memory().clocks().met(first, first + 32, [&](auto&& f) {
         for (int other = 0; other < 32; ++other)
           if (mask >> other & 1u) f(first + other);
       });
