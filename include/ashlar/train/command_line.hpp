@@ -20,7 +20,9 @@ namespace ashlar::inline v0 {
 /// In the order of subcommand_notes.
 enum class Subcommand { train, evaluate, generate, plan, convert };
 
-constexpr std::string_view to_string(Subcommand s) { return subcommand_notes[static_cast<int>(s)].name; }
+constexpr std::string_view to_string(Subcommand s) {
+  return subcommand_notes[static_cast<int>(s)].name;
+}
 
 /// What a user asked for.
 struct CommandLine {
@@ -81,8 +83,8 @@ class FlagReader {
       flag.value = has_value ? arguments_[position_++] : "true";
     } else {
       if (position_ == arguments_.size() || arguments_[position_].starts_with("--"))
-        throw ConfigError(concat("--", flag.name, ": a value must follow (one that begins with -- is written --", flag.name,
-                                 "=VALUE)"));
+        throw ConfigError(concat("--", flag.name, ": a value must follow (one that begins with -- is written --",
+                                 flag.name, "=VALUE)"));
       flag.value = arguments_[position_++];
     }
     return flag;

@@ -1,6 +1,6 @@
-// What a run is told: plain structs, one a section, with the defaults. What each field means, its unit and its check
-// are said once, in the field list that the JSON file, the flags, --help and the reference page come from. Read next:
-// train/config_fields.hpp.
+// What a run is told: plain structs, one a section, with the defaults. Meanings, units and checks are said once, in
+// the field list that the JSON file, the flags, --help and the reference page come from.
+// Read next: train/config_fields.hpp.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ namespace ashlar::inline v0 {
 
 struct JobConfig {
   std::string dump_folder = "./outputs";
-  std::string description;
+  std::string description = "";
 };
 
 struct ModelConfig {
@@ -21,7 +21,7 @@ struct ModelConfig {
 
 struct TrainingConfig {
   std::string dataset = "text";
-  std::string dataset_path;
+  std::string dataset_path = "";
   int local_batch_size = 8;
   int global_batch_size = -1;
   int seq_len = 2048;
@@ -38,7 +38,7 @@ struct ParallelismConfig {
   int tensor_parallel_degree = 1;
   int pipeline_parallel_degree = 1;
   std::string pipeline_parallel_schedule = "1F1B";
-  std::string pipeline_parallel_schedule_csv;
+  std::string pipeline_parallel_schedule_csv = "";
   int pipeline_parallel_microbatch_size = 1;
   int pipeline_parallel_first_stage_less_layers = 1;
   int pipeline_parallel_last_stage_less_layers = 1;
@@ -56,7 +56,7 @@ struct OptimizerConfig {
 
 struct LrSchedulerConfig {
   int warmup_steps = 200;
-  std::optional<double> decay_ratio;
+  std::optional<double> decay_ratio = {};
   std::string decay_type = "linear";
   double min_lr_factor = 0.0;
 };
@@ -70,9 +70,9 @@ struct CheckpointConfig {
   std::string export_dtype = "float32";
   int keep_latest_k = 10;
   int load_step = -1;
-  std::string initial_load_path;
+  std::string initial_load_path = "";
   bool initial_load_model_only = true;
-  std::vector<std::string> exclude_from_loading;
+  std::vector<std::string> exclude_from_loading = {};
 };
 
 struct MetricsConfig {
@@ -96,7 +96,7 @@ struct CommConfig {
 };
 
 struct GenerateConfig {
-  std::string prompt;
+  std::string prompt = "";
   int tokens = 200;
   double temperature = 0.8;
   int top_k = 0;
@@ -110,19 +110,19 @@ struct PlanConfig {
 
 /// Everything a subcommand reads, resolved: flags over the JSON file over these defaults.
 struct Config {
-  JobConfig job;
-  ModelConfig model;
-  TrainingConfig training;
-  ParallelismConfig parallelism;
-  OptimizerConfig optimizer;
-  LrSchedulerConfig lr_scheduler;
-  CheckpointConfig checkpoint;
-  MetricsConfig metrics;
-  ActivationCheckpointConfig activation_checkpoint;
-  ValidationConfig validation;
-  CommConfig comm;
-  GenerateConfig generate;
-  PlanConfig plan;
+  JobConfig job = {};
+  ModelConfig model = {};
+  TrainingConfig training = {};
+  ParallelismConfig parallelism = {};
+  OptimizerConfig optimizer = {};
+  LrSchedulerConfig lr_scheduler = {};
+  CheckpointConfig checkpoint = {};
+  MetricsConfig metrics = {};
+  ActivationCheckpointConfig activation_checkpoint = {};
+  ValidationConfig validation = {};
+  CommConfig comm = {};
+  GenerateConfig generate = {};
+  PlanConfig plan = {};
 };
 
 /// The number of ranks that `plan` works out: plan.world_size, or where that is negative the product of the degrees

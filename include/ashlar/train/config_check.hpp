@@ -2,12 +2,15 @@
 // `at_least(2).or_exactly(0)`. Used by the field descriptions. Read next: train/config_field.hpp.
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
 #include <initializer_list>
 #include <limits>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "ashlar/core/error.hpp"
 
@@ -25,25 +28,28 @@ class Check {
   Check& below(double high) { return high_ = high, high_is_allowed_ = false, *this; }
   Check& or_exactly(double value) { return exception_ = value, *this; }
   // A closed set of names.
-  Check& one_of(std::initializer_list<std::string_view> names) { return names_.assign(names), *this; }
+  Check& one_of(std::initializer_list<std::string_view> names) {
+    ashlar::check(names.size() <= names_.size(), "Check::one_of takes up to six names");
+    count_ = names.size();
+    std::copy(names.begin(), names.end(), names_.begin());
+    return *this;
+  }
 
   bool allows(double value) const {
     if (exception_ && value == *exception_) return true;
     return (low_is_allowed_ ? value >= low_ : value > low_) && (high_is_allowed_ ? value <= high_ : value < high_);
   }
   bool allows(std::string_view text) const {
-    bool found = names_.empty();
-    for (std::string_view name : names_) found = found || name == text;
-    return found;
+    return count_ == 0 || std::count(names().begin(), names().end(), text) > 0;
   }
 
   /// The alternatives of one_of; empty where any text goes.
-  const std::vector<std::string_view>& names() const { return names_; }
+  std::span<const std::string_view> names() const { return {names_.data(), count_}; }
 
   /// "at least 2 or exactly 0", "one of linear, sqrt, cosine"; empty where everything is allowed.
   std::string text() const {
     std::string out;
-    for (std::string_view name : names_) out += concat(out.empty() ? "one of " : ", ", name);
+    for (std::string_view name : names()) out += concat(out.empty() ? "one of " : ", ", name);
     if (low_ > -infinity) out += concat(low_is_allowed_ ? "at least " : "above ", low_);
     if (high_ < infinity) out += concat(out.empty() ? "" : " and ", high_is_allowed_ ? "at most " : "below ", high_);
     if (exception_) out += concat(" or exactly ", *exception_);
@@ -56,11 +62,18 @@ class Check {
   double low_ = -infinity, high_ = infinity;
   bool low_is_allowed_ = false, high_is_allowed_ = false;
   std::optional<double> exception_;
-  std::vector<std::string_view> names_;
+  std::array<std::string_view, 6> names_;  // not a vector: trivial to copy, and so cheap to compile at sixty call sites
+  std::size_t count_ = 0;
 };
 
-inline Check at_least(double low) { return Check().at_least(low); }
-inline Check above(double low) { return Check().above(low); }
-inline Check one_of(std::initializer_list<std::string_view> names) { return Check().one_of(names); }
+inline Check at_least(double low) {
+  return Check().at_least(low);
+}
+inline Check above(double low) {
+  return Check().above(low);
+}
+inline Check one_of(std::initializer_list<std::string_view> names) {
+  return Check().one_of(names);
+}
 
 }  // namespace ashlar::inline v0

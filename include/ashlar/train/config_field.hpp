@@ -1,6 +1,6 @@
-// One configuration field as data: its dotted name, where its value lives, and its description; how a value is read from
-// text and written back. Everything that shows or reads configuration walks a FieldList.
-// Read next: train/config_fields.hpp (the fields of Config).
+// One configuration field as data: its dotted name, where its value lives, and its description; how a value is read
+// from text and written back. Everything that shows or reads configuration walks a FieldList.
+// Read next: train/config_fields.hpp, the fields of Config.
 #pragma once
 
 #include <algorithm>
@@ -22,8 +22,8 @@
 namespace ashlar::inline v0 {
 
 /// The types that fields have. A closed set, so that readers and writers are ordinary functions, compiled once.
-using FieldValue = std::variant<bool*, int*, std::int64_t*, double*, std::string*, std::optional<double>*,
-                                std::vector<std::string>*>;
+using FieldValue =
+    std::variant<bool*, int*, std::int64_t*, double*, std::string*, std::optional<double>*, std::vector<std::string>*>;
 
 /// What a person is told about a field, and which values it takes. The texts are literals.
 struct FieldNote {
@@ -41,7 +41,8 @@ struct Field {
   bool is_flag() const { return std::holds_alternative<bool*>(value); }
 };
 
-/// The fields of one configuration object, in the order of their description. Refers to that object: must not outlive it.
+/// The fields of one configuration object, in the order of their description. Refers to that object: must not outlive
+/// it.
 class FieldList {
  public:
   struct Section {
@@ -51,14 +52,17 @@ class FieldList {
   };
 
   /// Starts a section: the fields that follow are "name.field".
-  void section(std::string_view name, std::string_view meaning) { sections_.push_back({std::string(name), meaning, {}}); }
+  void section(std::string_view name, std::string_view meaning) {
+    sections_.push_back({std::string(name), meaning, {}});
+  }
   /// Describes one field of the current section.
   void field(std::string_view name, FieldValue value, FieldNote note) {
     Section& s = sections_.back();
     s.fields.push_back({concat(s.name, ".", name), value, std::move(note)});
   }
 
-  const std::vector<Section>& sections() const { return sections_; }
+  const std::vector<Section>& sections() const& { return sections_; }
+  const std::vector<Section>& sections() && = delete;  // for (... : fields(config).sections()) would walk a dead list
 
   /// The field of that dotted name (`-` equals `_`), or null.
   Field* find(std::string_view name);
@@ -106,8 +110,8 @@ inline void check_text(const Field& field, std::string_view text, std::string_vi
   const Check& check = field.note.check;
   if (check.allows(text)) return;
   const std::vector<std::string> names(check.names().begin(), check.names().end());
-  throw ConfigError(concat(origin, ": must be ", check.text(), ", found \"", text, "\"; the nearest is ",
-                           nearest_name(text, names)));
+  throw ConfigError(
+      concat(origin, ": must be ", check.text(), ", found \"", text, "\"; the nearest is ", nearest_name(text, names)));
 }
 
 }  // namespace detail

@@ -48,21 +48,25 @@ inline void describe(TrainingConfig& c, FieldList& list) {
 }
 
 inline void describe(ParallelismConfig& c, FieldList& list) {
-  list.section("parallelism",
-               "Degrees of the strategies compiled in. Their product, expert_parallel_degree apart, is the world size.");
-  list.field("data_parallel_replicate_degree", &c.data_parallel_replicate_degree,
-             {.unit = "ranks", .meaning = "replicas of the parameters (DDP; with sharding HSDP)", .check = at_least(1)});
+  list.section(
+      "parallelism",
+      "Degrees of the strategies compiled in. Their product, expert_parallel_degree apart, is the world size.");
+  list.field(
+      "data_parallel_replicate_degree", &c.data_parallel_replicate_degree,
+      {.unit = "ranks", .meaning = "replicas of the parameters (DDP; with sharding HSDP)", .check = at_least(1)});
   list.field("data_parallel_shard_degree", &c.data_parallel_shard_degree,
              {.unit = "ranks",
               .meaning = "ranks that parameters, gradients and optimizer states are divided over (FSDP); -1: all ranks "
                          "that the other degrees leave",
               .check = at_least(1).or_exactly(-1)});
-  list.field("fsdp_reshard_after_forward", &c.fsdp_reshard_after_forward,
-             {.meaning = "free gathered parameters after a block's forward, and gather again for its backward; default: "
-                         "always without pipeline, never with it",
-              .check = one_of({"default", "always", "never"})});
-  list.field("tensor_parallel_degree", &c.tensor_parallel_degree,
-             {.unit = "ranks", .meaning = "ranks that share each layer's matrices and its sequence", .check = at_least(1)});
+  list.field(
+      "fsdp_reshard_after_forward", &c.fsdp_reshard_after_forward,
+      {.meaning = "free gathered parameters after a block's forward, and gather again for its backward; default: "
+                  "always without pipeline, never with it",
+       .check = one_of({"default", "always", "never"})});
+  list.field(
+      "tensor_parallel_degree", &c.tensor_parallel_degree,
+      {.unit = "ranks", .meaning = "ranks that share each layer's matrices and its sequence", .check = at_least(1)});
   list.field("pipeline_parallel_degree", &c.pipeline_parallel_degree,
              {.unit = "ranks", .meaning = "ranks that the layers are divided over", .check = at_least(1)});
   list.field("pipeline_parallel_schedule", &c.pipeline_parallel_schedule,
@@ -76,8 +80,9 @@ inline void describe(ParallelismConfig& c, FieldList& list) {
               .check = at_least(1)});
   list.field("pipeline_parallel_first_stage_less_layers", &c.pipeline_parallel_first_stage_less_layers,
              {.unit = "layers", .meaning = "cost of the embedding when layers are divided", .check = at_least(0)});
-  list.field("pipeline_parallel_last_stage_less_layers", &c.pipeline_parallel_last_stage_less_layers,
-             {.unit = "layers", .meaning = "cost of the output projection when layers are divided", .check = at_least(0)});
+  list.field(
+      "pipeline_parallel_last_stage_less_layers", &c.pipeline_parallel_last_stage_less_layers,
+      {.unit = "layers", .meaning = "cost of the output projection when layers are divided", .check = at_least(0)});
   list.field("expert_parallel_degree", &c.expert_parallel_degree,
              {.unit = "ranks",
               .meaning = "ranks that experts are divided over; borrowed from the other degrees, it adds none",
@@ -91,8 +96,9 @@ inline void describe(OptimizerConfig& c, FieldList& list) {
   list.field("beta1", &c.beta1, {.meaning = "decay of the gradients' mean", .check = at_least(0).below(1)});
   list.field("beta2", &c.beta2, {.meaning = "decay of the gradients' mean square", .check = at_least(0).below(1)});
   list.field("eps", &c.eps, {.meaning = "added to the root of the mean square", .check = above(0)});
-  list.field("weight_decay", &c.weight_decay,
-             {.meaning = "share of a weight, times the learning rate, that each step takes away", .check = at_least(0)});
+  list.field(
+      "weight_decay", &c.weight_decay,
+      {.meaning = "share of a weight, times the learning rate, that each step takes away", .check = at_least(0)});
 }
 
 inline void describe(LrSchedulerConfig& c, FieldList& list) {
@@ -124,7 +130,8 @@ inline void describe(CheckpointConfig& c, FieldList& list) {
               .meaning = "delete all but the newest; 0: keep all; not 1, since the newest may be half written",
               .check = at_least(2).or_exactly(0)});
   list.field("load_step", &c.load_step,
-             {.unit = "step", .meaning = "the checkpoint to load; -1: the newest complete one",
+             {.unit = "step",
+              .meaning = "the checkpoint to load; -1: the newest complete one",
               .check = at_least(0).or_exactly(-1)});
   list.field("initial_load_path", &c.initial_load_path,
              {.meaning = "a checkpoint to start from while the run's own folder holds none"});
@@ -142,20 +149,21 @@ inline void describe(MetricsConfig& c, FieldList& list) {
 
 inline void describe(ActivationCheckpointConfig& c, FieldList& list) {
   list.section("activation_checkpoint", "What a block keeps from forward for backward.");
-  list.field("mode", &c.mode,
-             {.meaning = "none: everything; selective: what is dear to recompute; full: the block's input; one of those "
-                         "compiled in",
-              .check = one_of({"none", "selective", "full"})});
+  list.field(
+      "mode", &c.mode,
+      {.meaning = "none: everything; selective: what is dear to recompute; full: the block's input; one of those "
+                  "compiled in",
+       .check = one_of({"none", "selective", "full"})});
 }
 
 inline void describe(ValidationConfig& c, FieldList& list) {
   list.section("validation", "Loss on data that is not trained on.");
   list.field("enable", &c.enable, {.meaning = "measure it while training"});
-  list.field("freq", &c.freq, {.unit = "steps", .meaning = "measure at step 1 and every multiple", .check = at_least(1)});
+  list.field("freq", &c.freq,
+             {.unit = "steps", .meaning = "measure at step 1 and every multiple", .check = at_least(1)});
   list.field("steps", &c.steps, {.unit = "batches", .meaning = "length of one measurement", .check = at_least(1)});
   list.field("held_out_fraction", &c.held_out_fraction,
-             {.meaning = "share of the data set, at its end, that is kept for validation",
-              .check = above(0).below(1)});
+             {.meaning = "share of the data set, at its end, that is kept for validation", .check = above(0).below(1)});
 }
 
 inline void describe(CommConfig& c, FieldList& list) {
@@ -180,7 +188,8 @@ inline void describe(GenerateConfig& c, FieldList& list) {
 inline void describe(PlanConfig& c, FieldList& list) {
   list.section("plan", "What the subcommand plan works out.");
   list.field("world_size", &c.world_size,
-             {.unit = "ranks", .meaning = "size of the run; -1: the product of the degrees",
+             {.unit = "ranks",
+              .meaning = "size of the run; -1: the product of the degrees",
               .check = at_least(1).or_exactly(-1)});
   list.field("json", &c.json, {.meaning = "print JSON in place of a table"});
 }
@@ -214,12 +223,15 @@ inline void validate(const Config& config) {
 
   const int batch = config.training.local_batch_size, micro = config.parallelism.pipeline_parallel_microbatch_size;
   if (config.parallelism.pipeline_parallel_degree > 1 && batch % micro != 0)
-    throw ConfigError(concat("parallelism.pipeline_parallel_microbatch_size: must divide training.local_batch_size, but ",
-                             micro, " does not divide ", batch));
+    throw ConfigError(
+        concat("parallelism.pipeline_parallel_microbatch_size: must divide training.local_batch_size, but ", micro,
+               " does not divide ", batch));
   const int global = config.training.global_batch_size;
   if (global > 0 && global % batch != 0)
-    throw ConfigError(concat("training.global_batch_size: must be a multiple of training.local_batch_size times the "
-                             "data-parallel degree, but ", global, " is no multiple of ", batch));
+    throw ConfigError(
+        concat("training.global_batch_size: must be a multiple of training.local_batch_size times the "
+               "data-parallel degree, but ",
+               global, " is no multiple of ", batch));
 }
 
 }  // namespace ashlar::inline v0

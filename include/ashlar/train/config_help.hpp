@@ -1,5 +1,5 @@
-// What people read about the configuration: --help, and the reference page docs/configuration.md. Both are the field list
-// written out, so they can't disagree with the parser. Read next: train/command_line.hpp.
+// What people read about the configuration: --help, and the reference page docs/configuration.md. Both are the field
+// list written out, so they can't disagree with the parser. Read next: train/command_line.hpp.
 #pragma once
 
 #include <string>
@@ -40,7 +40,8 @@ inline std::string default_text(const Field& field) {
 
 /// The help of the whole program `program`: its subcommands.
 inline std::string help_text(std::string_view program) {
-  std::string out = concat("usage: ", program, " SUBCOMMAND [--config FILE] [--section.field VALUE]...\n\nsubcommands:\n");
+  std::string out =
+      concat("usage: ", program, " SUBCOMMAND [--config FILE] [--section.field VALUE]...\n\nsubcommands:\n");
   for (const SubcommandNote& note : subcommand_notes)
     out += concat("  ", note.name, std::string(12 - note.name.size(), ' '), note.meaning, "\n");
   return out + concat("\n", program, " SUBCOMMAND --help lists the flags.\n");
@@ -53,7 +54,8 @@ inline std::string help_text(std::string_view program, std::string_view subcomma
   std::string out = concat("usage: ", program, " ", subcommand, " [--config FILE] [--section.field VALUE]...\n");
   for (const SubcommandNote& note : subcommand_notes)
     if (note.name == subcommand) out += concat(note.meaning, "\n");
-  out += "\n  --config FILE  JSON of the form {\"section\": {\"field\": value}}, comments allowed; flags come before it\n";
+  out +=
+      "\n  --config FILE  JSON of the form {\"section\": {\"field\": value}}, comments allowed; flags come before it\n";
   for (const FieldList::Section& section : list.sections()) {
     if (detail::is_foreign_section(section.name, subcommand)) continue;
     out += concat("\n", section.name, ": ", section.meaning, "\n");
@@ -75,10 +77,14 @@ inline std::string reference_page() {
   const FieldList list = fields(defaults);
   std::string out =
       "# Configuration\n\n"
-      "<!-- Written from include/ashlar/train/config_fields.hpp by tests/train/config_help.cpp: change it there. -->\n\n"
-      "Every field can be set in the JSON file of `--config FILE`, as `{\"section\": {\"field\": value}}` with comments\n"
-      "allowed, and by a flag, `--section.field value` or `--section.field=value`. Flags win over the file, the file over\n"
-      "the defaults. In flags `-` and `_` are the same; `--checkpoint.enable` alone means `true`; lists are separated by\n"
+      "<!-- Written from include/ashlar/train/config_fields.hpp by tests/train/config_help.cpp: change it there. "
+      "-->\n\n"
+      "Every field can be set in the JSON file of `--config FILE`, as `{\"section\": {\"field\": value}}` with "
+      "comments\n"
+      "allowed, and by a flag, `--section.field value` or `--section.field=value`. Flags win over the file, the file "
+      "over\n"
+      "the defaults. In flags `-` and `_` are the same; `--checkpoint.enable` alone means `true`; lists are separated "
+      "by\n"
       "commas. A subcommand's own section needs no prefix: `plan --json` is `plan --plan.json`.\n";
   for (const FieldList::Section& section : list.sections()) {
     out += concat("\n## ", section.name, "\n\n", section.meaning, "\n\n",
@@ -86,8 +92,8 @@ inline std::string reference_page() {
     for (const Field& field : section.fields) {
       std::string type(type_name(field));
       for (std::size_t bar = type.find('|'); bar != type.npos; bar = type.find('|')) type.replace(bar, 1, " or ");
-      out += concat("| `--", field.name, "` | ", type, " | ", detail::default_text(field), " | ", field.note.unit, " | ",
-                    field.note.check.text(), " | ", field.note.meaning, " |\n");
+      out += concat("| `--", field.name, "` | ", type, " | ", detail::default_text(field), " | ", field.note.unit,
+                    " | ", field.note.check.text(), " | ", field.note.meaning, " |\n");
     }
   }
   return out;

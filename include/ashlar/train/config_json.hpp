@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <fstream>
-#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -38,7 +37,8 @@ struct JsonReader {
 
   template <class T>
   void integer(T& out, std::string_view expected) const {
-    const bool too_large = json.is_number_unsigned() && json.get<std::uint64_t>() > std::uint64_t{1} << 62;
+    constexpr std::uint64_t largest = std::numeric_limits<std::int64_t>::max();
+    const bool too_large = json.is_number_unsigned() && json.get<std::uint64_t>() > largest;
     if (!json.is_number_integer() || too_large) mismatch(expected);
     const auto value = json.get<std::int64_t>();
     if (value < std::numeric_limits<T>::min() || value > std::numeric_limits<T>::max()) mismatch(expected);
@@ -64,9 +64,11 @@ struct JsonReader {
   }
   void operator()(std::vector<std::string>* out) const {
     if (!json.is_array()) mismatch("a list of texts");
-    for (const nlohmann::json& item : json)
+    out->clear();
+    for (const nlohmann::json& item : json) {
       if (!item.is_string()) mismatch("a list of texts");
-    *out = json.get<std::vector<std::string>>();
+      out->push_back(item.get<std::string>());
+    }
   }
 };
 
@@ -88,7 +90,8 @@ inline nlohmann::json parse_json(std::string_view text, const std::string& sourc
     if (event == nlohmann::json::parse_event_t::object_start) {
       seen.resize(level);
       seen.emplace_back();
-    } else if (event == nlohmann::json::parse_event_t::key && !seen[level - 1].insert(value.get<std::string>()).second) {
+    } else if (event == nlohmann::json::parse_event_t::key &&
+               !seen[level - 1].insert(value.get<std::string>()).second) {
       throw ConfigError(concat(source, ": the key ", excerpt(value), " stands twice in one object"));
     }
     return true;
@@ -110,20 +113,21 @@ inline void read_json(FieldList& list, std::string_view text, const std::string&
   if (!root.is_object()) detail::fail_type(source, "an object of sections", detail::excerpt(root));
   std::vector<std::string> sections;
   for (const FieldList::Section& section : list.sections()) sections.push_back(section.name);
-  for (const auto& [section, values] : root.items()) {
+  for (auto entry = root.begin(); entry != root.end(); ++entry) {
+    const std::string& section = entry.key();
     if (std::find(sections.begin(), sections.end(), section) == sections.end())
       throw ConfigError(concat(source, ": unknown section \"", section, "\"; the nearest valid name is \"",
                                nearest_name(section, sections), "\""));
     const std::string origin = concat(source, ": ", section);
-    if (!values.is_object()) detail::fail_type(origin, "an object of fields", detail::excerpt(values));
-    for (const auto& [key, value] : values.items()) {
-      const std::string name = concat(section, ".", key);
+    if (!entry->is_object()) detail::fail_type(origin, "an object of fields", detail::excerpt(*entry));
+    for (auto value = entry->begin(); value != entry->end(); ++value) {
+      const std::string name = concat(section, ".", value.key());
       Field* field = list.find(name);
       if (!field)
         throw ConfigError(concat(source, ": unknown key \"", name, "\"; the nearest valid name is \"",
                                  nearest_name(name, list.names()), "\""));
       const std::string place = concat(source, ": ", name);
-      std::visit(detail::JsonReader{value, place}, field->value);
+      std::visit(detail::JsonReader{*value, place}, field->value);
       check_value(*field, place);
       field->given = true;
     }
@@ -133,8 +137,9 @@ inline void read_json(FieldList& list, std::string_view text, const std::string&
 /// The same from a file. Throws ConfigError also where it can't be read.
 inline void read_json_file(FieldList& list, const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (!file.is_open() || file.bad()) throw ConfigError(concat(path, ": can't read the configuration file"));
+  std::string text;
+  std::getline(file, text, '\0');  // all of it: JSON has no NUL
+  if (!file.eof()) throw ConfigError(concat(path, ": can't read the configuration file"));
   read_json(list, text, path);
 }
 

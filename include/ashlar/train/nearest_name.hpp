@@ -13,7 +13,9 @@ namespace ashlar::inline v0 {
 /// The number of insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`, each character
 /// used in one edit at most (optimal string alignment). Case is ignored; `-` equals `_`. O(|a| |b|) time.
 inline int edit_distance(std::string_view a, std::string_view b) {
-  const auto folded = [](char c) { return c == '-' ? '_' : c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  const auto folded = [](char c) {
+    return c == '-' ? '_' : c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  };
   std::vector<int> before(b.size() + 1), above(b.size() + 1), row(b.size() + 1);
   for (std::size_t j = 0; j <= b.size(); ++j) row[j] = static_cast<int>(j);
   for (std::size_t i = 1; i <= a.size(); ++i) {
