@@ -24,7 +24,7 @@ template <class A, class Term>
   index_t i = 0;
   for (; i + lanes <= n; i += lanes)
     for (int j = 0; j < lanes; ++j) lane[j] += term(i + j);
-  for (int j = 0; i < n; ++i, ++j) lane[j] += term(i);
+  for (; i < n; ++i) lane[i % lanes] += term(i);
   for (int width = lanes / 2; width > 0; width /= 2)
     for (int j = 0; j < width; ++j) lane[j] += lane[j + width];
   return lane[0];
