@@ -64,6 +64,7 @@ class Context {
   KeyValueCache<E>* cache = nullptr;      // not null: generation, one pass after another
   Observer<Device>* observer = nullptr;
   Phase phase = Phase::forward;
+  bool count_routing = false;                   // routers count tokens: in training, and once
   Routing assumed_routing = Routing::balanced;  // on Meta only
 
   bool saving() const { return kept_arena != nullptr; }

@@ -48,7 +48,9 @@ class Embedding {
       gather_rows<E, T>(c, dy, gathered);
       all = gathered;
     }
-    ops::embedding_backward<T>(c.queue, c.batch.tokens, all, first_id_, weight_.gradient);
+    auto workspace = c.template scratch<std::int32_t>(
+        {ops::embedding_backward_workspace<D>(c.batch.rows(), weight_.gradient.dim(0))});
+    ops::embedding_backward<T>(c.queue, c.batch.tokens, all, first_id_, weight_.gradient, workspace);
   }
 
  private:

@@ -59,7 +59,8 @@ class OutputLoss {
             TensorView<A, D>(losses.data() + (D::has_storage ? begin : 0), {n}),
             c.saving() ? dall.rows(begin, n) : View());
     }
-    ops::sum(c.queue, TensorView<const A, D>(losses), total);
+    auto workspace = c.template scratch<double>({ops::sum_workspace<D>(losses.count())});
+    ops::sum(c.queue, TensorView<const A, D>(losses), total, workspace);
     if (tensor_parallel(c) && c.saving()) reduce_scatter_rows<E, T>(c, dall, saved.dnormed);
   }
 

@@ -40,6 +40,12 @@ class InitialValues {
     }
     return 0;
   }
+  /// out[i] = the value of element begin + i.
+  template <class A>
+  void fill(index_t begin, index_t n, A* out) const {
+    ASHLAR_OMP(parallel for schedule(static) if (n > 4096))
+    for (index_t i = 0; i < n; ++i) out[i] = static_cast<A>((*this)(begin + i));
+  }
 
  private:
   // Draws again, at indices far from any element's, until the value is within the cut.

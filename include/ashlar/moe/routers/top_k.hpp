@@ -50,8 +50,10 @@ class TopKRouter {
     gate_.forward(c, x, logits);
     // What is recomputed, or not trained on, must not count twice: the counts steer the bias.
     View<std::int32_t> counts = counts_.view();
-    if (c.recomputing || !c.saving()) counts = c.template scratch<std::int32_t>({experts});
-    if (c.recomputing || !c.saving()) D::fill_zero(c.queue, counts.data(), static_cast<std::size_t>(experts) * 4);
+    if (!c.count_routing || c.recomputing) {
+      counts = c.template scratch<std::int32_t>({experts});
+      D::fill_zero(c.queue, counts.data(), static_cast<std::size_t>(experts) * sizeof(std::int32_t));
+    }
     ops::top_k_router<A>(c.queue, options_, logits, bias_.view(), saved.probabilities, saved.experts, saved.weights,
                          counts);
     c.observe("router.probabilities", saved.probabilities);

@@ -32,11 +32,7 @@ class AllToAllDispatcher {
 
   ExpertRows<E> dispatch(Context<E>& c, View<const T> x, const RoutedTokens<E>& routed, Saved& saved) {
     if (ranks_ == 1) return local_.dispatch(c, x, routed, saved.local);
-    saved.local.routed = routed;
-    saved.local.position = c.template kept<std::int32_t>({routed.experts.count()});
-    saved.local.source = c.template kept<std::int32_t>({routed.experts.count()});
-    saved.local.offsets = c.template kept<std::int32_t>({num_experts_ + 1});
-    ops::sort_by_expert<D>(c.queue, routed.experts, saved.local.position, saved.local.source, saved.local.offsets);
+    local_.sort(c, routed, saved.local);
     exchange_counts(c, routed.experts.count(), saved);
     return redispatch(c, x, saved);
   }

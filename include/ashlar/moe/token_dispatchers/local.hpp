@@ -26,11 +26,7 @@ class LocalDispatcher {
   LocalDispatcher(Declarations<E>&, index_t num_experts) : num_experts_(num_experts) {}
 
   ExpertRows<E> dispatch(Context<E>& c, View<const T> x, const RoutedTokens<E>& routed, Saved& saved) {
-    saved.routed = routed;
-    saved.position = c.template kept<std::int32_t>({routed.experts.count()});
-    saved.source = c.template kept<std::int32_t>({routed.experts.count()});
-    saved.offsets = c.template kept<std::int32_t>({num_experts_ + 1});
-    sort(c, saved);
+    sort(c, routed, saved);
     return redispatch(c, x, saved);
   }
   ExpertRows<E> redispatch(Context<E>& c, View<const T> x, Saved& saved) {
@@ -52,10 +48,19 @@ class LocalDispatcher {
     return drows;
   }
 
- private:
-  void sort(Context<E>& c, Saved& saved) {
-    ops::sort_by_expert<D>(c.queue, saved.routed.experts, saved.position, saved.source, saved.offsets);
+  /// Decides which row each slot takes: expert by expert, tokens in order within an expert.
+  void sort(Context<E>& c, const RoutedTokens<E>& routed, Saved& saved) {
+    const index_t slots = routed.experts.count();
+    saved.routed = routed;
+    saved.position = c.template kept<std::int32_t>({slots});
+    saved.source = c.template kept<std::int32_t>({slots});
+    saved.offsets = c.template kept<std::int32_t>({num_experts_ + 1});
+    ArenaScope scope(c.scratch_arena());
+    auto workspace = c.template scratch<std::int32_t>({ops::sort_by_expert_workspace<D>(slots, num_experts_)});
+    ops::sort_by_expert<D>(c.queue, routed.experts, saved.position, saved.source, saved.offsets, workspace);
   }
+
+ private:
   index_t num_experts_;
 };
 

@@ -1,0 +1,275 @@
+// Unit: the parameters that are gathered, reduced and optimized together, one unit a block. It decides what happens
+// around a block: nothing on one rank, an all-reduce of gradients under ddp, gathers and reduce-scatters under fsdp,
+// both combined. Zhao et al. 2023, "PyTorch FSDP", arXiv:2304.11277. Modules can't tell the difference. Used by
+// models/decoder.hpp. Read next: tensor/unit_layout.hpp, optim/adamw.hpp.
+#pragma once
+
+#include <optional>
+
+#include "ashlar/comm/communicator.hpp"
+#include "ashlar/core/environment.hpp"
+#include "ashlar/ops/elementwise/elementwise.hpp"
+#include "ashlar/parallel/buffer_pool.hpp"
+#include "ashlar/tensor/tensor.hpp"
+#include "ashlar/tensor/unit_layout.hpp"
+
+namespace ashlar::inline v0 {
+
+/// Over whom a unit's parameters are spread and its gradients summed.
+struct UnitGroups {
+  Communicator shard;      // dp_shard; efsdp for experts: each rank holds an equal range
+  Communicator replicate;  // dp_replicate
+  Communicator tensor;  // tp: gradients of parameters that tp does not cut are partial sums. Group of one for experts
+};
+
+struct UnitOptions {
+  bool reshard = true;  // give gathered parameters back after use; false: hold them until the optimizer's step
+  bool reduce_each_micro_batch = true;  // false: gradients pile up whole until the step's last micro-batch
+};
+
+template <class E>
+class Unit {
+ public:
+  using T = typename E::Compute;
+  using A = typename E::Master;
+  using D = typename E::Device;
+  using Queue = typename D::Queue;
+  using Entries = std::vector<typename Declarations<E>::Entry>;
+  using ValuePool = BufferPool<T, D>;
+  using GradientPool = BufferPool<A, D>;
+
+  /// Lays the declared parameters out; allocates nothing. The modules must outlive the unit.
+  Unit(std::string name, Entries entries, UnitGroups groups, const UnitOptions& options)
+      : name_(std::move(name)), groups_(std::move(groups)), options_(options) {
+    if constexpr (!E::has(fsdp)) options_.reshard = false;
+    std::vector<UnitLayout::Entry> laid_out;
+    for (auto& e : entries) {
+      bool cut_by_tp = e.info.expert;
+      for (const Shard& s : e.info.shards) cut_by_tp |= s.axis == Axis::tp;
+      laid_out.push_back({e.info, e.local_shape, e.local_offset, 0, groups_.tensor.size() > 1 && !cut_by_tp});
+    }
+    layout_ = UnitLayout(std::move(laid_out), groups_.shard.size());
+    for (const auto& e : layout_.entries())  // the layout may have reordered
+      for (auto& d : entries)
+        if (d.info.name == e.info.name) parameters_.push_back(d.parameter);
+  }
+  Unit(const Unit&) = delete;
+  Unit& operator=(const Unit&) = delete;
+
+  /// Allocates master weights, gradients and what stays for good. Pools: of at least size() elements; used when the
+  /// unit reshards (values) or reduces each micro-batch (gradients).
+  void allocate(Memory<D>& memory, Queue& queue, ValuePool* values, GradientPool* gradients) {
+    values_ = values;
+    gradients_ = gradients;
+    master_ = Tensor<A, D>(memory, {shard_size()});
+    master_.zero(queue);
+    if constexpr (!std::is_same_v<T, A>) {
+      compute_ = Tensor<T, D>(memory, {shard_size()});
+      compute_.zero(queue);
+    }
+    if (sharded() && !pooled_values()) {
+      resident_ = Tensor<T, D>(memory, {size()});
+      resident_.zero(queue);
+    }
+    gradient_ = Tensor<A, D>(memory, {pooled_gradients() ? shard_size() : size()});
+    gradient_.zero(queue);
+    if (!sharded()) bind_values(compute_shard());
+    if (!pooled_gradients()) bind_gradients(gradient_.data());
+  }
+  /// Draws this rank's range of the initial values.
+  void initialize(Queue& queue, std::uint64_t seed) {
+    if constexpr (D::has_storage) {
+      const index_t begin = shard_begin();
+      std::vector<A> host;
+      layout_.for_each_box(begin, begin + shard_size(), [&](const Box& box) {
+        const auto& entry = layout_.entries()[box.parameter];
+        const InitialValues values(entry.info.initializer, seed, entry.info.name);
+        host.resize(static_cast<std::size_t>(box.extent.count()));
+        for_each_run(entry.info.shape, box,
+                     [&](index_t logical, index_t local, index_t n) { values.fill(logical, n, host.data() + local); });
+        D::upload(queue, master_.data() + (box.begin - begin), host.data(), host.size() * sizeof(A));
+      });
+      D::synchronize(queue);
+      publish(queue);
+    }
+  }
+  /// Makes what is computed with follow the master weights: after initialisation and after a load.
+  void publish(Queue& queue) {
+    if constexpr (!std::is_same_v<T, A>)
+      ops::cast<A, T>(queue, TensorView<const A, D>(master_.view()), compute_.view());
+    invalidate();
+  }
+
+  const std::string& name() const { return name_; }
+  const UnitLayout& layout() const { return layout_; }
+  const UnitGroups& groups() const { return groups_; }
+  index_t size() const { return layout_.size(); }
+  index_t shard_size() const { return layout_.shard_size(); }
+  /// Where this rank's range begins in the unit's flat range.
+  index_t shard_begin() const { return shard_size() * groups_.shard.rank(); }
+  TensorView<A, D> master() const { return master_.view(); }         // [shard_size]
+  TensorView<T, D> compute_copy() const { return compute_.view(); }  // [shard_size], or empty
+  TensorView<A, D> gradient() const {                                // [shard_size], valid after finish
+    A* at = gradient_.data();
+    if (sharded() && !pooled_gradients() && D::has_storage) at += shard_begin();
+    return {at, {shard_size()}};
+  }
+
+  // ---- around a block ----
+
+  /// Starts to gather the parameters, if there is room. They may be asked for by acquire().
+  void prefetch(Queue& queue) {
+    if constexpr (E::has(fsdp)) {
+      if (!sharded() || state_ != State::absent) return;
+      if (pooled_values() && (slot_ = values_->try_take([this] { drop(); })) < 0) return;
+      start_gather(queue);
+    }
+  }
+  /// Makes the parameters' values valid until release().
+  void acquire(Queue& queue) {
+    if constexpr (E::has(fsdp)) {
+      if (!sharded()) return;
+      if (state_ == State::absent) {
+        if (pooled_values()) slot_ = values_->take(nullptr);
+        start_gather(queue);
+      }
+      if (state_ == State::gathering) {
+        request_.wait();
+        bind_values(gathered());
+        state_ = State::present;
+      }
+      if (pooled_values()) values_->pin(slot_);
+    }
+  }
+  void release() {
+    if constexpr (E::has(fsdp))
+      if (pooled_values() && state_ != State::absent) drop();
+  }
+
+  /// Makes the gradients valid to accumulate into until end_gradient().
+  void begin_gradient(Queue& queue) {
+    if constexpr (E::has(fsdp)) {
+      if (!pooled_gradients()) return;
+      gradient_slot_ = gradients_->take(nullptr);
+      A* data = gradients_->data(gradient_slot_);
+      D::fill_zero(queue, data, static_cast<std::size_t>(size()) * sizeof(A));
+      bind_gradients(data);
+    }
+  }
+  /// The micro-batch's gradients are complete; `last`: the step's too. Starts their reduction.
+  void end_gradient(Queue& queue, bool last) {
+    D::synchronize(queue);
+    if constexpr (E::has(fsdp)) {
+      if (pooled_gradients()) {
+        A* data = gradients_->data(gradient_slot_);
+        gradient_request_ = groups_.shard.reduce_scatter(data, shard_of(data), shard_size());
+        reducing_ = &queue;
+        gradients_->on_demand(gradient_slot_, [this] { settle(); });
+        return;
+      }
+      if (last && sharded()) {
+        gradient_request_ = groups_.shard.reduce_scatter(gradient_.data(), shard_of(gradient_.data()), shard_size());
+        return;
+      }
+    }
+    if constexpr (E::has(ddp))
+      if (last && !sharded() && groups_.replicate.size() > 1)
+        gradient_request_ = groups_.replicate.all_reduce(gradient_.data(), size());
+  }
+
+  // ---- around a step ----
+
+  void begin_step(Queue& queue) { gradient_.zero(queue); }
+  /// Waits for the reductions and makes gradient() the sum over all ranks. Collective, units in one order on all ranks.
+  void finish(Queue& queue) {
+    settle();
+    gradient_request_.wait();
+    D::synchronize(queue);
+    if constexpr (E::has(ddp))
+      if (sharded() && groups_.replicate.size() > 1)
+        groups_.replicate.all_reduce(gradient().data(), shard_size()).wait();
+    if constexpr (E::has(tp)) {
+      const auto [begin, end] = partial_range();
+      if (groups_.tensor.size() > 1 && begin < end)
+        groups_.tensor.all_reduce(gradient().data() + (D::has_storage ? begin : 0), end - begin).wait();
+    }
+  }
+  /// The optimizer has changed the master weights and the compute copy: what was gathered is stale.
+  void invalidate() {
+    if (state_ != State::absent) drop();
+  }
+
+  /// The part of gradient() that is alike on all ranks of tp, as a range of the shard.
+  std::pair<index_t, index_t> partial_range() const {
+    const index_t begin = std::max(layout_.partial_begin() - shard_begin(), index_t{0});
+    return {std::min(begin, shard_size()), shard_size()};
+  }
+
+ private:
+  enum class State { absent, gathering, present };
+
+  bool sharded() const { return E::has(fsdp) && groups_.shard.size() > 1; }
+  bool pooled_values() const { return sharded() && options_.reshard; }
+  bool pooled_gradients() const { return sharded() && options_.reduce_each_micro_batch; }
+  A* shard_of(A* all) const { return D::has_storage ? all + shard_begin() : all; }
+  T* compute_shard() const {
+    if constexpr (std::is_same_v<T, A>)
+      return master_.data();
+    else
+      return compute_.data();
+  }
+  T* gathered() const { return pooled_values() ? values_->data(slot_) : resident_.data(); }
+
+  void start_gather(Queue& queue) {
+    D::synchronize(queue);
+    request_ = groups_.shard.all_gather(static_cast<const T*>(compute_shard()), gathered(), shard_size());
+    state_ = State::gathering;
+  }
+  void drop() {
+    request_.wait();
+    if (pooled_values()) values_->release(slot_);
+    state_ = State::absent;
+  }
+  // Adds the reduced range of the micro-batch under way to the step's gradient.
+  void settle() {
+    if (!reducing_) return;
+    gradient_request_.wait();
+    TensorView<A, D> part(shard_of(gradients_->data(gradient_slot_)), {shard_size()});
+    ops::add<A>(*reducing_, gradient_.view(), part, gradient_.view());
+    D::synchronize(*reducing_);
+    gradients_->release(gradient_slot_);
+    reducing_ = nullptr;
+  }
+  void bind_values(T* base) {
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+      const auto& e = layout_.entries()[i];
+      parameters_[i]->value = {D::has_storage ? base + e.begin : nullptr, e.local_shape};
+    }
+  }
+  void bind_gradients(A* base) {
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+      const auto& e = layout_.entries()[i];
+      parameters_[i]->gradient = {D::has_storage ? base + e.begin : nullptr, e.local_shape};
+    }
+  }
+
+  std::string name_;
+  UnitGroups groups_;
+  UnitOptions options_;
+  UnitLayout layout_;
+  std::vector<Parameter<E>*> parameters_;  // in the layout's order
+
+  Tensor<A, D> master_;    // this rank's range
+  Tensor<T, D> compute_;   // the same, rounded; empty where T is A
+  Tensor<T, D> resident_;  // all ranges, where they are not given back
+  Tensor<A, D> gradient_;  // the step's sum: of this rank's range, or of all where gradients pile up
+
+  ValuePool* values_ = nullptr;
+  GradientPool* gradients_ = nullptr;
+  State state_ = State::absent;
+  int slot_ = -1, gradient_slot_ = -1;
+  Request request_, gradient_request_;
+  Queue* reducing_ = nullptr;
+};
+
+}  // namespace ashlar::inline v0
