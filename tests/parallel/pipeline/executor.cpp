@@ -6,9 +6,9 @@
 #include <memory>
 
 #include "ashlar/comm/local.hpp"
+#include "ashlar/parallel/pipeline/check.hpp"
 #include "ashlar/parallel/pipeline/lower.hpp"
-#include "ashlar/parallel/pipeline/schedules/gpipe.hpp"
-#include "ashlar/parallel/pipeline/schedules/one_f_one_b.hpp"
+#include "ashlar/parallel/pipeline/schedule.hpp"
 #include "catch.hpp"
 
 using namespace ashlar;
@@ -36,9 +36,11 @@ class Toy {
  public:
   using Boundary = Streams;
 
-  Toy(int number, bool first, bool last) : number_(number), first_(first), last_(last) {}
+  Toy(int number, bool first, bool last, int broken = -1)
+      : number_(number), first_(first), last_(last), broken_(broken) {}
 
   Streams forward(int m, Streams in) {
+    if (m == broken_) fail(concat("micro-batch ", m, " is too much"));
     Batch& batch = batches_[m];
     expect(!batch.input.image);
     if (first_) {
@@ -128,6 +130,7 @@ class Toy {
 
   int number_;
   bool first_, last_;
+  int broken_;  // the micro-batch at which forward throws; -1: none
   std::map<int, Batch> batches_;
   std::map<int, std::vector<double>> received_, received_gradient_;
 };
@@ -138,12 +141,73 @@ struct Result {
   friend bool operator==(const Result&, const Result&) = default;
 };
 
+/// A backend that is as late as it may be: a send reads its buffer only when it was tested three times, or when this
+/// rank waits for something (so do MPI's rendezvous messages). A boundary that is released early arrives as NaN.
+class LateSends final : public CommunicatorBackend {
+ public:
+  explicit LateSends(Communicator inner) : inner_(std::move(inner)) {}
+
+  int rank() const override { return inner_.rank(); }
+  int size() const override { return inner_.size(); }
+  Request send(const void* data, index_t count, DType type, int peer, int tag) override {
+    auto late = std::make_shared<Send>();
+    late->deliver = [=, this] { inner_.backend()->send(data, count, type, peer, tag).wait(); };
+    pending_.push_back(late);
+    return Request(late);
+  }
+  Request receive(void* data, index_t count, DType type, int peer, int tag) override {
+    auto state = std::make_shared<Receive>();
+    state->sends = &pending_;
+    state->inner = inner_.backend()->receive(data, count, type, peer, tag);
+    return Request(state);
+  }
+  Request all_reduce(void*, index_t, DType, Reduce) override { return unused(); }
+  Request all_gather(const void*, void*, index_t, DType) override { return unused(); }
+  Request reduce_scatter(const void*, void*, index_t, DType, Reduce) override { return unused(); }
+  Request all_to_all(const void*, std::span<const index_t>, void*, std::span<const index_t>, DType) override {
+    return unused();
+  }
+  Request broadcast(void*, index_t, DType, int) override { return unused(); }
+  Request barrier() override { return unused(); }
+  std::shared_ptr<CommunicatorBackend> group(std::span<const int>, std::string) override { fail("not called"); }
+  void set_timeout(std::chrono::milliseconds) override {}
+  void set_step(std::int64_t) override {}
+
+ private:
+  static Request unused() { fail("the executor only sends and receives"); }
+  struct Send final : Request::State {
+    std::function<void()> deliver;
+    int tests = 0;
+    void wait() override {
+      if (deliver) std::exchange(deliver, nullptr)();
+    }
+    bool test() override {
+      if (++tests > 3) wait();
+      return !deliver;
+    }
+  };
+  struct Receive final : Request::State {
+    std::vector<std::shared_ptr<Send>>* sends;
+    Request inner;
+    void wait() override {
+      for (const auto& send : *sends) send->wait();
+      sends->clear();
+      inner.wait();
+    }
+    bool test() override { return inner.test(); }
+  };
+
+  Communicator inner_;
+  std::vector<std::shared_ptr<Send>> pending_;
+};
+
 /// The gradients of all stages after `steps` equal steps under the schedule.
-std::vector<Result> run(const Schedule& schedule, int steps = 1) {
+std::vector<Result> run(const Schedule& schedule, int steps = 1, bool late = false) {
   const bool trained = forward_only(schedule) != schedule;
   const Schedule lowered = lower(schedule);
   std::vector<Result> results(static_cast<std::size_t>(schedule.stages));
-  const auto body = [&](Communicator pp) {
+  const auto body = [&](Communicator world) {
+    const Communicator pp = late ? Communicator(std::make_shared<LateSends>(world)) : world;
     std::vector<std::unique_ptr<Toy>> owned;
     std::vector<Toy*> stages;
     for (int s = 0; s < schedule.stages; ++s) {
@@ -179,7 +243,7 @@ Schedule sequential(int stages, int micro_batches) {
 
 }  // namespace
 
-TEST_CASE("The one-rank run has the gradients that finite differences would give: one stage, by hand") {
+TEST_CASE("One stage, one micro-batch: the gradients by hand") {
   const std::vector<Result> one = run(sequential(1, 1));
   double x[8], dw = 0, dv = 0, db = 0, loss = 0;
   for (int i = 0; i < 8; ++i) x[i] = std::sin(1.0 + 0.3 * i);
@@ -196,10 +260,78 @@ TEST_CASE("The one-rank run has the gradients that finite differences would give
 }
 
 TEST_CASE("Every schedule has the gradients of the one-rank run, to the bit") {
-  for (int ranks : {1, 2, 3, 4})
-    for (int m = 1; m <= 9; ++m)
-      for (const Schedule& schedule : {gpipe(ranks, m), one_f_one_b(ranks, m)}) {
-        CAPTURE(ranks, m);
-        REQUIRE(run(schedule, 2) == run(sequential(schedule.stages, m), 2));
+  for (const NamedSchedule& named : named_schedules)
+    for (int ranks : {1, 2, 3, 4})
+      for (int m = 1; m <= 9; ++m) {
+        CAPTURE(named.name, ranks, m);
+        const Schedule schedule = named.make(ranks, m);
+        const std::vector<Result> expected = run(sequential(schedule.stages, m), 2);
+        REQUIRE(run(schedule, 2) == expected);
+        REQUIRE(run(merge_backwards(schedule), 2) == expected);
+        if (ranks > 1) REQUIRE(run(schedule, 2, true) == expected);
       }
+}
+
+TEST_CASE("A schedule of another layout: three stages a rank, some neighbours on one rank") {
+  Schedule schedule = empty_schedule(2, {0, 0, 1, 0, 1, 1}, 3);
+  for (int m = 0; m < 3; ++m)
+    for (int s = 0; s < 6; ++s)
+      schedule.actions[static_cast<std::size_t>(schedule.rank_of(s))].push_back({Kind::forward, s, m});
+  for (Kind kind : {Kind::backward_input, Kind::backward_weight})
+    for (int m = 0; m < 3; ++m)
+      for (int s = 6; s-- > 0;) schedule.actions[static_cast<std::size_t>(schedule.rank_of(s))].push_back({kind, s, m});
+  REQUIRE_FALSE(find_problem(schedule));
+  REQUIRE(run(schedule, 2) == run(sequential(6, 3), 2));
+  REQUIRE(run(schedule, 2, true) == run(sequential(6, 3), 2));
+}
+
+TEST_CASE("Validation: forwards alone give the same loss, and every boundary is released") {
+  for (const NamedSchedule& named : named_schedules)
+    for (int ranks : {1, 2, 3}) {
+      const Schedule schedule = named.make(ranks, 4);
+      const std::vector<Result> validated = run(forward_only(schedule));
+      REQUIRE(validated.back().loss == run(sequential(schedule.stages, 4)).back().loss);
+      REQUIRE(validated.back().dw == 0);
+    }
+}
+
+TEST_CASE("An error in a stage ends the step on all ranks, and names itself") {
+  const Schedule lowered = lower(one_f_one_b(3, 4));
+  const auto body = [&](Communicator pp) {
+    Toy toy(pp.rank(), pp.rank() == 0, pp.rank() == 2, pp.rank() == 1 ? 2 : -1);
+    std::vector<Toy*> stages(3, nullptr);
+    stages[static_cast<std::size_t>(pp.rank())] = &toy;
+    Executor<Toy>(lowered, stages, pp).run();
+  };
+  REQUIRE_THROWS_WITH(LocalWorld::run(3, body), Catch::Matchers::StartsWith("micro-batch 2 is too much"));
+}
+
+TEST_CASE("An executor needs its own stages, and a group of the schedule's size") {
+  Toy first(0, true, false), second(1, false, true);
+  const Schedule two = lower(sequential(2, 1));
+  REQUIRE_NOTHROW(Executor<Toy>(two, {&first, &second}, {}));
+  REQUIRE_THROWS_AS(Executor<Toy>(two, {&first, nullptr}, {}), Error);
+  REQUIRE_THROWS_AS(Executor<Toy>(two, {&first}, {}), Error);
+  REQUIRE_THROWS_AS(Executor<Toy>(lower(gpipe(2, 1)), {&first, nullptr}, {}), Error);
+  LocalWorld::run(2, [&](Communicator pp) {
+    Toy mine(pp.rank(), pp.rank() == 0, pp.rank() == 1);
+    const auto both = [&] { Executor<Toy>(lower(gpipe(2, 1)), {&mine, &mine}, pp); };
+    bool refused = false;
+    try {
+      both();
+    } catch (const Error&) {
+      refused = true;
+    }
+    expect(refused);
+  });
+}
+
+TEST_CASE("A schedule that was not lowered is an error, not a wrong result") {
+  const auto body = [&](Communicator pp) {
+    Toy toy(pp.rank(), pp.rank() == 0, pp.rank() == 1);
+    std::vector<Toy*> stages(2, nullptr);
+    stages[static_cast<std::size_t>(pp.rank())] = &toy;
+    Executor<Toy>(gpipe(2, 1), stages, pp).run();
+  };
+  REQUIRE_THROWS_AS(LocalWorld::run(2, body), Error);
 }

@@ -38,7 +38,7 @@ class Executor {
   }
 
   /// One step: all actions, then all messages. On return no request is pending. Throws what a stage throws, and
-  /// CommError; the stages' micro-batches are undefined then, and the executor may be run again.
+  /// CommError; no request is pending then either, but messages of that step may still be under way between ranks.
   void run() {
     const ClearOnExit clear{*this};
     next_post_ = 0;

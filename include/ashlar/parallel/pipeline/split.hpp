@@ -37,8 +37,8 @@ inline int stage_count(int layers, int ranks, int stages_per_rank, EndWeights we
                              " stages of ", layers, " layers (and the model's ends), which ",
                              "--parallelism.pipeline_parallel_degree ", ranks, " does not divide"));
   if (asked != stages)
-    throw ConfigError(concat("--parallelism.pipeline_parallel_layers_per_stage ", layers_per_stage, " puts ",
-                             asked / ranks, " stages on each rank, but the schedule that ",
+    throw ConfigError(concat("--parallelism.pipeline_parallel_layers_per_stage ", layers_per_stage, " makes ", asked,
+                             " stages, ", asked / ranks, " a rank, but the schedule that ",
                              "--parallelism.pipeline_parallel_schedule names has ", stages_per_rank, " a rank"));
   return stages;
 }

@@ -1,0 +1,123 @@
+// Whether a schedule can be run: every action once and in its place, and no rank ever waits for ever.
+// Used by csv.hpp for schedules of users, and by tests for ours. Read next: csv.hpp.
+#pragma once
+
+#include <optional>
+
+#include "ashlar/parallel/pipeline/timeline.hpp"
+
+namespace ashlar::inline v0::pipeline {
+
+/// What is wrong with a schedule, and at which action: `position` may be one past the rank's last action.
+struct Problem {
+  int rank;
+  int position;
+  std::string message;
+};
+
+namespace detail {
+
+/// What is wrong with one action, looked at alone; empty where nothing is.
+inline std::string action_problem(const Schedule& schedule, int rank, const Action& a) {
+  if (a.stage < 0 || a.stage >= schedule.stages) return concat("there is no stage ", a.stage);
+  if (a.micro_batch < 0 || a.micro_batch >= schedule.micro_batches)
+    return concat("there is no micro-batch ", a.micro_batch);
+  if (schedule.rank_of(a.stage) != rank)
+    return concat("stage ", a.stage, " belongs to rank ", schedule.rank_of(a.stage), ", not to rank ", rank);
+  const bool before = a.kind == Kind::receive_forward || a.kind == Kind::send_backward;
+  const bool after = a.kind == Kind::send_forward || a.kind == Kind::receive_backward;
+  if ((before && !schedule.crosses_before(a.stage)) || (after && !schedule.crosses_after(a.stage)))
+    return concat(to_string(a), " exchanges with no other rank");
+  return {};
+}
+
+/// For each stage and micro-batch, the kinds that occur, as bits.
+class Occurrences {
+ public:
+  explicit Occurrences(const Schedule& schedule)
+      : micro_batches_(schedule.micro_batches),
+        kinds_(static_cast<std::size_t>(schedule.stages * schedule.micro_batches), 0) {}
+
+  unsigned& of(int stage, int m) { return kinds_[static_cast<std::size_t>(stage * micro_batches_ + m)]; }
+  bool has(Kind kind, int stage, int m) { return of(stage, m) >> static_cast<unsigned>(kind) & 1u; }
+
+  /// Adds the action. Returns what it repeats, or nothing.
+  std::string add(const Action& a) {
+    const bool repeated = has(a.kind, a.stage, a.micro_batch);
+    of(a.stage, a.micro_batch) |= 1u << static_cast<unsigned>(a.kind);
+    if (repeated) return to_string(a) + " is there twice";
+    const bool halves =
+        has(Kind::backward_input, a.stage, a.micro_batch) || has(Kind::backward_weight, a.stage, a.micro_batch);
+    if (halves && has(Kind::backward, a.stage, a.micro_batch))
+      return concat("stage ", a.stage, " does the backward of micro-batch ", a.micro_batch, " whole and in halves");
+    return {};
+  }
+  /// The first action that is missing for a stage and micro-batch, or nothing.
+  std::optional<Action> missing(const Schedule& schedule, int s, int m, bool lowered) {
+    const auto need = [&](bool condition, Kind kind) { return condition && !has(kind, s, m); };
+    const bool halves = has(Kind::backward_input, s, m) || has(Kind::backward_weight, s, m);
+    const bool before = lowered && schedule.crosses_before(s), after = lowered && schedule.crosses_after(s);
+    if (need(true, Kind::forward)) return Action{Kind::forward, s, m};
+    if (need(!halves, Kind::backward)) return Action{Kind::backward, s, m};
+    if (need(halves, Kind::backward_input)) return Action{Kind::backward_input, s, m};
+    if (need(halves, Kind::backward_weight)) return Action{Kind::backward_weight, s, m};
+    if (need(before, Kind::receive_forward)) return Action{Kind::receive_forward, s, m};
+    if (need(before, Kind::send_backward)) return Action{Kind::send_backward, s, m};
+    if (need(after, Kind::send_forward)) return Action{Kind::send_forward, s, m};
+    if (need(after, Kind::receive_backward)) return Action{Kind::receive_backward, s, m};
+    return std::nullopt;
+  }
+
+ private:
+  int micro_batches_;
+  std::vector<unsigned> kinds_;
+};
+
+}  // namespace detail
+
+/// The first problem of a schedule, lowered or not; none where the executor can run it. Each stage must do, for each
+/// micro-batch, F and either B or both I and W, once; lowered schedules also each send and receive, once; in an order
+/// in which all of them get to run.
+inline std::optional<Problem> find_problem(const Schedule& schedule) {
+  bool shaped = schedule.ranks >= 1 && schedule.stages >= 1 && schedule.micro_batches >= 1 &&
+                static_cast<int>(schedule.actions.size()) == schedule.ranks &&
+                static_cast<int>(schedule.stage_to_rank.size()) == schedule.stages;
+  for (int rank : schedule.stage_to_rank) shaped = shaped && rank >= 0 && rank < schedule.ranks;
+  if (!shaped) return Problem{0, 0, "the schedule's sizes disagree with its lists"};
+
+  bool lowered = false;
+  detail::Occurrences seen(schedule);
+  for (int r = 0; r < schedule.ranks; ++r) {
+    const std::vector<Action>& actions = schedule.actions[static_cast<std::size_t>(r)];
+    for (std::size_t i = 0; i < actions.size(); ++i) {
+      lowered = lowered || !is_compute(actions[i].kind);
+      std::string message = detail::action_problem(schedule, r, actions[i]);
+      if (message.empty()) message = seen.add(actions[i]);
+      if (!message.empty()) return Problem{r, static_cast<int>(i), std::move(message)};
+    }
+  }
+  for (int s = 0; s < schedule.stages; ++s)
+    for (int m = 0; m < schedule.micro_batches; ++m)
+      if (const std::optional<Action> action = seen.missing(schedule, s, m, lowered)) {
+        const int r = schedule.rank_of(s), end = static_cast<int>(schedule.actions[static_cast<std::size_t>(r)].size());
+        return Problem{r, end, concat("rank ", r, " never runs ", to_string(*action))};
+      }
+
+  const Timeline timeline = simulate(schedule);
+  for (std::size_t r = 0; r < timeline.begin.size(); ++r)
+    for (std::size_t i = 0; i < timeline.begin[r].size(); ++i)
+      if (timeline.begin[r][i] < 0)
+        return Problem{static_cast<int>(r), static_cast<int>(i),
+                       concat("rank ", r, " waits for ever before ", to_string(schedule.actions[r][i]),
+                              ": what it needs comes later, or waits for this rank")};
+  return std::nullopt;
+}
+
+/// Throws Error when the schedule has a problem.
+inline void check_schedule(const Schedule& schedule) {
+  if (const std::optional<Problem> problem = find_problem(schedule))
+    fail(concat("invalid pipeline schedule: rank ", problem->rank, ", action ", problem->position, ": ",
+                problem->message));
+}
+
+}  // namespace ashlar::inline v0::pipeline

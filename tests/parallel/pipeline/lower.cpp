@@ -1,0 +1,51 @@
+#include "ashlar/parallel/pipeline/lower.hpp"
+
+#include "ashlar/parallel/pipeline/schedule.hpp"
+#include "catch.hpp"
+
+using namespace ashlar;
+using namespace ashlar::pipeline;
+
+namespace {
+
+std::string text(const std::vector<Action>& actions) {
+  std::string out;
+  for (const Action& a : actions) out += (out.empty() ? "" : " ") + to_string(a);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("A receive stands before its action and a send behind") {
+  const Schedule lowered = lower(one_f_one_b(3, 1));
+  REQUIRE(text(lowered.actions[0]) == "0F0 0SF0 0RB0 0B0");
+  REQUIRE(text(lowered.actions[1]) == "1RF0 1F0 1SF0 1RB0 1B0 1SB0");
+  REQUIRE(text(lowered.actions[2]) == "2RF0 2F0 2B0 2SB0");
+  REQUIRE_THROWS_AS(lower(lowered), Error);
+}
+
+TEST_CASE("Stages of one rank exchange no messages") {
+  REQUIRE(lower(zbv_zero_bubble(1, 3)) == zbv_zero_bubble(1, 3));
+  const Schedule lowered = lower(zbv_zero_bubble(2, 1));  // rank 1 has stages 1 and 2
+  REQUIRE(text(lowered.actions[1]) == "1RF0 1F0 2F0 2SF0 2RB0 2I0 1I0 1SB0 1W0 2W0");
+}
+
+TEST_CASE("Validation runs the forwards of any schedule") {
+  const Schedule schedule = forward_only(lower(one_f_one_b(2, 3)));
+  REQUIRE(text(schedule.actions[0]) == "0F0 0SF0 0F1 0SF1 0F2 0SF2");
+  REQUIRE(text(schedule.actions[1]) == "1RF0 1F0 1RF1 1F1 1RF2 1F2");
+  REQUIRE(schedule == lower(forward_only(one_f_one_b(2, 3))));
+}
+
+TEST_CASE("Halves of a backward that follow each other merge") {
+  Schedule schedule = empty_schedule(1, {0}, 2);
+  const auto set = [&](std::vector<Kind> kinds, std::vector<int> micro_batches) {
+    schedule.actions[0].clear();
+    for (std::size_t i = 0; i < kinds.size(); ++i) schedule.actions[0].push_back({kinds[i], 0, micro_batches[i]});
+  };
+  constexpr Kind F = Kind::forward, I = Kind::backward_input, W = Kind::backward_weight;
+  set({F, I, W, F, I, W}, {0, 0, 0, 1, 1, 1});
+  REQUIRE(text(merge_backwards(schedule).actions[0]) == "0F0 0B0 0F1 0B1");
+  set({F, F, I, I, W, W}, {0, 1, 0, 1, 0, 1});
+  REQUIRE(merge_backwards(schedule) == schedule);
+}
