@@ -18,11 +18,11 @@ struct bf16 {
 
   bf16() = default;
   ASHLAR_HOST_DEVICE bf16(float value) {
-    const auto u = std::bit_cast<std::uint32_t>(value);
+    const auto u = __builtin_bit_cast(std::uint32_t, value);
     const bool nan = (u & 0x7fffffffu) > 0x7f800000u;
     bits = static_cast<std::uint16_t>(nan ? (u >> 16) | 0x40u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
   }
-  ASHLAR_HOST_DEVICE operator float() const { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
+  ASHLAR_HOST_DEVICE operator float() const { return __builtin_bit_cast(float, std::uint32_t{bits} << 16); }
 };
 static_assert(sizeof(bf16) == 2 && std::is_trivially_copyable_v<bf16>);
 

@@ -24,9 +24,10 @@ class TensorView {
   ASHLAR_HOST_DEVICE TensorView(T* data, const Shape& shape, index_t row_stride)
       : data_(data), shape_(shape), row_stride_(row_stride) {}
   /// A view of mutable elements reads as a view of constant ones.
-  ASHLAR_HOST_DEVICE operator TensorView<const T, Device>() const requires(!std::is_const_v<T>) {
-    return {data_, shape_, row_stride_};
-  }
+  template <class U>
+  requires(std::is_same_v<const U, T> && !std::is_same_v<U, T>)  // NOLINTNEXTLINE: implicit
+      ASHLAR_HOST_DEVICE TensorView(const TensorView<U, Device>& mutable_view)
+      : data_(mutable_view.data()), shape_(mutable_view.shape()), row_stride_(mutable_view.row_stride()) {}
 
   ASHLAR_HOST_DEVICE T* data() const { return data_; }
   ASHLAR_HOST_DEVICE const Shape& shape() const { return shape_; }
