@@ -1,0 +1,119 @@
+// Mpi: the ranks are processes that an MPI launcher started, on one machine or many. Host memory only.
+// MpiSession is how a program begins; without a launcher it is a world of one, and MPI is not touched.
+// Read next: comm/mpi_backend.hpp.
+#pragma once
+
+#include <cstdlib>
+
+#include "ashlar/comm/communicator.hpp"
+#include "ashlar/core/config.hpp"
+
+namespace ashlar::inline v0 {
+
+struct MpiOptions {
+  std::chrono::milliseconds timeout{300000};   // of each operation, until set_timeout
+  index_t max_count = (index_t{1} << 31) - 1;  // elements in one MPI call; tests lower it
+};
+
+namespace detail {
+
+/// Whether an MPI launcher started this process (Open MPI, MPICH and Hydra, Slurm).
+inline bool under_mpi_launcher() {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_RANK", "PMI_SIZE", "PMIX_RANK"})
+    if (std::getenv(name)) return true;
+  return false;
+}
+
+}  // namespace detail
+}  // namespace ashlar::inline v0
+
+#if ASHLAR_WITH_MPI
+
+#include <numeric>
+
+#include "ashlar/comm/mpi_backend.hpp"
+
+namespace ashlar::inline v0 {
+
+/// MPI from here to the end of the scope; one a process. After a CommError, or while an exception leaves the scope, it
+/// does not finalize, which would wait for ranks that never come: end the process with a status other than zero, or
+/// call abort, and the launcher ends the other ranks.
+class MpiSession {
+ public:
+  explicit MpiSession(const MpiOptions& options = {}) {
+    if (!detail::under_mpi_launcher()) return;
+    int initialized = 0, provided = 0;
+    detail::check_mpi(MPI_Initialized(&initialized), "MPI_Initialized");
+    if (!initialized) {
+      detail::check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
+      finalizes_ = true;
+    }
+    context_ = std::make_shared<detail::MpiContext>();
+    MPI_Comm_rank(MPI_COMM_WORLD, &context_->rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &context_->size);
+    context_->timeout = options.timeout;
+    context_->max_count = options.max_count;
+    auto group = std::make_shared<detail::MpiGroup>(detail::MpiGroup{context_, {}, "world", context_->rank});
+    group->ranks.resize(static_cast<std::size_t>(context_->size));
+    std::iota(group->ranks.begin(), group->ranks.end(), 0);
+    // Communicators made from these inherit that errors come back as codes instead of ending the process.
+    for (MPI_Comm* comm : {&context_->control, &group->first, &group->second}) {
+      detail::check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, comm), "MPI_Comm_dup");
+      MPI_Comm_set_errhandler(*comm, MPI_ERRORS_RETURN);
+    }
+    context_->groups.push_back(group);
+    world_ = Communicator(std::make_shared<detail::MpiBackend>(std::move(group)));
+  }
+  MpiSession(const MpiSession&) = delete;
+  MpiSession& operator=(const MpiSession&) = delete;
+  ~MpiSession() {
+    if (!context_) return;
+    context_->closed = "the MPI session has ended";
+    const bool broken = context_->broken || !context_->active.empty() || std::uncaught_exceptions() > 0;
+    for (const auto& group : context_->groups) {
+      if (broken) continue;
+      MPI_Comm_free(&group->first);
+      MPI_Comm_free(&group->second);
+    }
+    context_->groups.clear();
+    if (broken) return;
+    MPI_Comm_free(&context_->control);
+    if (finalizes_) MPI_Finalize();
+  }
+
+  /// All ranks that the launcher started; the group of one without a launcher. Not usable after the session.
+  Communicator world() const { return world_; }
+  /// Ends the processes of all ranks, this one included. Without a launcher it does nothing: the caller returns `code`.
+  void abort(int code) {
+    if (context_) MPI_Abort(MPI_COMM_WORLD, code);
+  }
+
+ private:
+  std::shared_ptr<detail::MpiContext> context_;
+  Communicator world_;
+  bool finalizes_ = false;
+};
+
+}  // namespace ashlar::inline v0
+
+#else
+
+namespace ashlar::inline v0 {
+
+/// Built without MPI: a world of one, and an error under a launcher, where each process would take itself for it.
+class MpiSession {
+ public:
+  explicit MpiSession(const MpiOptions& = {}) {
+    if (detail::under_mpi_launcher())
+      throw ConfigError(
+          "An MPI launcher started this program, which was built without MPI. Build it with ASHLAR_WITH_MPI=1, or "
+          "start "
+          "it without the launcher.");
+  }
+  Communicator world() const { return {}; }
+  void abort(int) {}
+};
+
+}  // namespace ashlar::inline v0
+
+#endif

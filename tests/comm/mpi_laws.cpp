@@ -1,0 +1,76 @@
+// The communicator's laws over processes: mpirun -n 4 mpi_laws. Exit status 0 and a closing line of rank 0 if they
+// hold.
+#include <cstdio>
+
+#include "ashlar/comm/mpi.hpp"
+#include "ashlar/mesh/mesh.hpp"
+#include "comm/laws.hpp"
+
+using namespace ashlar;
+
+namespace {
+
+/// The mesh's groups over real processes: the sum of ranks along each axis is that of the members.
+void mesh_has_its_groups(Communicator world) {
+  for (int tp : {1, 2, 4}) {
+    if (world.size() % tp != 0) continue;
+    for (int ep = 1; ep <= world.size(); ep *= 2) {
+      if (world.size() % ep != 0) continue;
+      Mesh mesh({.tp = tp, .ep = ep}, world);
+      for (Axis axis : {Axis::dp_shard, Axis::tp, Axis::efsdp, Axis::ep}) {
+        std::int32_t sum = world.rank(), expected = 0;
+        for (int r : Mesh::members(mesh.degrees(), world.rank(), std::vector<Axis>{axis})) expected += r;
+        mesh.communicator(axis).all_reduce(&sum, 1).wait();
+        laws::expect(sum == expected, "the group of ", to_string(axis));
+      }
+    }
+  }
+}
+
+void receives_check_their_size(Communicator world) {
+  if (world.size() < 2) return;
+  float x[4] = {};
+  if (world.rank() == 0) world.send(x, 2, 1, 3).wait();
+  if (world.rank() != 1) return;
+  std::string error;
+  try {
+    world.receive(x, 4, 0, 3).wait();
+  } catch (const CommError& e) {
+    error = e.what();
+  }
+  laws::expect(
+      error == "rank 1, step 5, group world, receive of 4 F32 from rank 0 with tag 3: the message has 2 elements",
+      error);
+}
+
+}  // namespace
+
+/// Arguments: the largest number of elements in one MPI call (a small one makes every call take its way around that
+/// limit), or none for MPI's own; then `sizes` to end with a message of the wrong size, after which the world is
+/// broken.
+int main(int argc, char** argv) {
+  MpiOptions options;
+  options.timeout = std::chrono::seconds(60);
+  if (argc > 1 && std::atol(argv[1]) > 0) options.max_count = std::atol(argv[1]);
+  MpiSession session(options);
+  Communicator world = session.world();
+  try {
+    int bodies = 0;
+    laws::communicator_laws(
+        [&](int, const laws::Body& body) {
+          body(world);
+          ++bodies;
+        },
+        world.size());
+    mesh_has_its_groups(world);
+    world.barrier();
+    if (world.rank() == 0) std::printf("All laws hold (%d groups of laws on %d ranks)\n", bodies, world.size());
+    world.set_step(5);
+    if (argc > 2) receives_check_their_size(world);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "rank %d: %s\n", world.rank(), e.what());
+    session.abort(1);
+    return 1;
+  }
+  return 0;
+}
