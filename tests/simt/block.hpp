@@ -23,6 +23,9 @@ class ThreadSet {
   static constexpr int capacity = 1024;
 
   void insert(int t) { words_[static_cast<std::size_t>(t) / 64] |= bit(t); }
+  void insert_lanes(int first, unsigned mask) {
+    words_[static_cast<std::size_t>(first) / 64] |= std::uint64_t{mask} << (first % 64);
+  }
   void erase(int t) { words_[static_cast<std::size_t>(t) / 64] &= ~bit(t); }
   bool contains(int t) const { return words_[static_cast<std::size_t>(t) / 64] & bit(t); }
   /// The first member at or after t, going round; -1 if there is none.
@@ -89,7 +92,7 @@ class Block {
   index_t y() const { return at_[1]; }
   index_t z() const { return at_[2]; }
   int current() const { return current_; }
-  bool exited(int thread) const { return thread_[static_cast<std::size_t>(thread)].exited; }
+
   Warp& warp_of(int thread);
   const Warp& warp_of(int thread) const;
   SharedMemory& shared_memory() { return shared_; }
@@ -98,6 +101,8 @@ class Block {
   /// Puts the calling thread to sleep until wake(); `reason` is what a deadlock report says about it.
   void wait(Reason reason, Site where);
   void wake(int thread) { ready_.insert(thread); }
+  /// wake() for the lanes of `mask` of the warp whose first thread is `first`.
+  void wake_lanes(int first, unsigned mask) { ready_.insert_lanes(first, mask); }
 
   /// An access to p is coming: a place where another thread may run. It does once in `n` times under the random
   /// schedule, and under every schedule when this one has run for long, for it may be spinning.
@@ -119,7 +124,7 @@ class Block {
     Fiber fiber;
     Block* block = nullptr;
     int number = 0;
-    bool exited = false;
+
     Reason reason = nullptr;  // set while it waits
     Site where;
     const void* last_address = nullptr;
@@ -150,6 +155,7 @@ class Block {
   std::vector<Thread> thread_;
   std::vector<Warp> warp_;
   std::array<Barrier, 16> barrier_;
+  unsigned barriers_open_ = 0;  // at which threads wait
   ThreadSet ready_;
   int live_ = 0, current_ = -1;  // live: not exited
   int steps_ = 0, starved_ = -1;

@@ -32,11 +32,10 @@ inline void Block::run(index_t x, index_t y, index_t z, Body body, void* context
   at_ = {x, y, z};
   body_ = body;
   context_ = context;
-  barrier_ = {};
+  barriers_open_ = 0;
   for (Warp& warp : warp_) warp.begin_block();
   shared_.begin_block();
   for (Thread& thread : thread_) {
-    thread.exited = false;
     thread.reason = nullptr;
     thread.last_address = nullptr;
     ready_.insert(thread.number);
@@ -84,12 +83,12 @@ inline void Block::thread_main(void* argument) {
 
 /// The thread's kernel returned: nobody may be waiting for it.
 inline void Block::leave(Thread& thread) {
-  thread.exited = true;
   --live_;
-  warp_of(thread.number).check_exit(*this, thread.number % 32);
-  for (std::size_t id = 0; id < barrier_.size(); ++id) {
-    const Barrier& barrier = barrier_[id];
-    if (barrier.arrived > 0 && live_ < barrier.expected)
+  warp_of(thread.number).leave(*this, thread.number % 32);
+  for (unsigned rest = barriers_open_; rest; rest &= rest - 1) {
+    const int id = std::countr_zero(rest);
+    const Barrier& barrier = barrier_[static_cast<std::size_t>(id)];
+    if (live_ < barrier.expected)
       fault(concat("the thread exited while ", barrier.arrived, " threads wait at barrier ", id, " for ",
                    barrier.expected, waiting_threads()),
             barrier.first);
@@ -145,7 +144,9 @@ inline void Block::barrier(int id, int count, Site where) {
     fault(concat("barrier ", id, " for ", count, " threads, but only ", live_, " have not exited"), where);
 
   Barrier& barrier = barrier_[static_cast<std::size_t>(id)];
-  if (barrier.arrived == 0) {
+  if (!(barriers_open_ >> id & 1u)) {
+    barriers_open_ |= 1u << id;
+    barrier = {};
     barrier.expected = count;
     barrier.first = where;
   }
@@ -168,13 +169,15 @@ inline void Block::barrier(int id, int count, Site where) {
     shared_.clocks().met(0, threads(), [&](auto&& f) { barrier.waiting.for_each(f); });
   barrier.waiting.erase(thread.number);
   barrier.waiting.for_each([&](int t) { wake(t); });
-  barrier = {};
+  barriers_open_ &= ~(1u << id);
 }
 
 inline std::string Block::at_barrier(const Block& block, int thread) {
-  for (std::size_t id = 0; id < block.barrier_.size(); ++id)
-    if (const Barrier& barrier = block.barrier_[id]; barrier.waiting.contains(thread))
+  for (unsigned rest = block.barriers_open_; rest; rest &= rest - 1) {
+    const int id = std::countr_zero(rest);
+    if (const Barrier& barrier = block.barrier_[static_cast<std::size_t>(id)]; barrier.waiting.contains(thread))
       return concat("at barrier ", id, ", where ", barrier.arrived, " of ", barrier.expected, " threads are");
+  }
   return "at a barrier";
 }
 

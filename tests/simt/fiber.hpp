@@ -50,9 +50,8 @@ struct Stack {
 #if ASHLAR_SIMT_TSAN
   void* tsan = nullptr;
 #endif
-  std::byte* high() const {
-    return low + bytes;
-  }
+  std::byte* top =
+      nullptr;  // the end, less a distance that differs between stacks: their tops must not share a cache set
 };
 
 /// The stacks of one host thread, reused across blocks and launches.
@@ -87,13 +86,14 @@ class StackPool {
   static std::size_t page() {
     return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   }
-  static Stack map() {
+  Stack map() {
     void* p = ::mmap(nullptr, Stack::bytes + page(), PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) throw std::bad_alloc();
     ::mprotect(p, page(), PROT_NONE);
     Stack stack;
     stack.low = static_cast<std::byte*>(p) + page();
+    stack.top = stack.low + Stack::bytes - mapped_++ % 61 * 64;
 #if ASHLAR_SIMT_TSAN
     stack.tsan = __tsan_create_fiber(0);
 #endif
@@ -101,6 +101,7 @@ class StackPool {
   }
 
   std::vector<Stack> free_;
+  std::size_t mapped_ = 0;
 };
 
 /// One function on a stack of its own. start() readies it, resume() runs it until it suspends or returns.
@@ -115,7 +116,8 @@ class Fiber {
     stack_ = StackPool::of_this_thread().take();
     entry_ = entry;
     argument_ = argument;
-    context_ = boost::context::detail::make_fcontext(stack_.high(), Stack::bytes, &Fiber::begin);
+    context_ = boost::context::detail::make_fcontext(stack_.top, static_cast<std::size_t>(stack_.top - stack_.low),
+                                                     &Fiber::begin);
   }
 
   /// From outside. Returns true when the function has returned; its stack is back in the pool then.

@@ -33,9 +33,8 @@ class Warp {
     const int thread = block.current(), lane = thread % 32, first = thread - lane;
     if (!(mask >> lane & 1u))
       block.fault(concat(kind, ": the caller, lane ", lane, ", isn't in its own mask ", hex(mask)), where);
-    for (int other = 0; other < 32; ++other)
-      if ((mask >> other & 1u) && block.exited(first + other))
-        block.fault(concat(kind, ": lane ", other, " of the mask ", hex(mask), " has exited"), where);
+    if (const unsigned gone = mask & exited_)
+      block.fault(concat(kind, ": lane ", std::countr_zero(gone), " of the mask ", hex(mask), " has exited"), where);
 
     Meeting& meeting = join(block, kind, mask, lane, where);
     meeting.offer[static_cast<std::size_t>(lane)] = &offer;
@@ -44,34 +43,32 @@ class Warp {
       block.wait(&Warp::reason, where);
       return;
     }
-    meeting.arrived = 0;  // free for the next collective: the others only read their offers
+    close(meeting);  // free for the next collective: the others only read their offers
     exchange(block, meeting, where);
     if (kind == Collective::sync)
       block.shared_memory().clocks().met(first, first + 32, [&](auto&& f) {
-        for (int other = 0; other < 32; ++other)
-          if (mask >> other & 1u) f(first + other);
+        for (unsigned rest = mask; rest; rest &= rest - 1) f(first + std::countr_zero(rest));
       });
-    for (int other = 0; other < 32; ++other)
-      if ((mask >> other & 1u) && other != lane) block.wake(first + other);
+    block.wake_lanes(first, mask);
   }
 
-  /// Called when a thread exits: faults if other lanes wait for it.
-  void check_exit(const Block& block, int lane) const {
-    for (const Meeting& meeting : meetings_)
-      if (meeting.arrived && (meeting.mask >> lane & 1u))
+  /// The thread of `lane` exits: faults if other lanes wait for it.
+  void leave(const Block& block, int lane) {
+    exited_ |= 1u << lane;
+    for (unsigned rest = open_; rest; rest &= rest - 1)
+      if (const Meeting& meeting = meetings_[static_cast<std::size_t>(std::countr_zero(rest))];
+          meeting.mask >> lane & 1u)
         block.fault(concat("the thread exited while ", std::popcount(meeting.arrived), " lanes wait for it in ",
                            meeting.kind, " with mask ", hex(meeting.mask)),
                     meeting.where);
   }
 
-  void begin_block() {
-    for (Meeting& meeting : meetings_) meeting.arrived = 0;
-  }
+  void begin_block() { open_ = exited_ = 0; }
 
  private:
   struct Meeting {
     Collective kind = Collective::sync;
-    unsigned mask = 0, arrived = 0;  // arrived 0: not in use
+    unsigned mask = 0, arrived = 0;
     Site where;
     std::array<Offer*, 32> offer = {};
   };
@@ -84,12 +81,8 @@ class Warp {
 
   /// The meeting that these lanes have begun, or a new one. Meetings under way have disjoint masks.
   Meeting& join(const Block& block, Collective kind, unsigned mask, int lane, Site where) {
-    Meeting* free = nullptr;
-    for (Meeting& meeting : meetings_) {
-      if (!meeting.arrived) {
-        if (!free) free = &meeting;
-        continue;
-      }
+    for (unsigned rest = open_; rest; rest &= rest - 1) {
+      Meeting& meeting = meetings_[static_cast<std::size_t>(std::countr_zero(rest))];
       if (!(meeting.mask & mask)) continue;
       if (meeting.mask == mask && meeting.kind == kind && meeting.where == where) return meeting;
       block.fault(concat(kind, " of lane ", lane, " with mask ", hex(mask), ", while ", std::popcount(meeting.arrived),
@@ -97,11 +90,16 @@ class Warp {
                          meeting.where, meeting.mask != mask ? ": the masks differ" : ": the call sites differ"),
                   where);
     }
-    free->kind = kind;
-    free->mask = mask;
-    free->where = where;
-    return *free;
+    const int slot = std::countr_one(open_);  // there is one: open meetings have disjoint, non-empty masks
+    open_ |= 1u << slot;
+    Meeting& meeting = meetings_[static_cast<std::size_t>(slot)];
+    meeting.kind = kind;
+    meeting.mask = mask;
+    meeting.arrived = 0;
+    meeting.where = where;
+    return meeting;
   }
+  void close(const Meeting& meeting) { open_ &= ~(1u << (&meeting - meetings_.data())); }
 
   static void exchange(const Block& block, Meeting& meeting, Site where) {
     unsigned votes = 0;
@@ -137,8 +135,10 @@ class Warp {
   }
 
   static std::string reason(const Block& block, int thread) {
-    for (const Meeting& meeting : block.warp_of(thread).meetings_)
-      if (meeting.arrived >> (thread % 32) & 1u) {
+    const Warp& warp = block.warp_of(thread);
+    for (unsigned open = warp.open_; open; open &= open - 1)
+      if (const Meeting& meeting = warp.meetings_[static_cast<std::size_t>(std::countr_zero(open))];
+          meeting.arrived >> (thread % 32) & 1u) {
         std::string missing;
         for (unsigned rest = meeting.mask & ~meeting.arrived; rest; rest &= rest - 1)
           missing += concat(missing.empty() ? "" : ", ", std::countr_zero(rest));
@@ -147,7 +147,9 @@ class Warp {
     return "in a collective";
   }
 
-  std::array<Meeting, 32> meetings_;  // at most one a lane
+  unsigned open_ = 0;    // which meetings are under way
+  unsigned exited_ = 0;  // lanes
+  std::array<Meeting, 32> meetings_;
 };
 
 }  // namespace ashlar::inline v0::simt::detail
