@@ -11,11 +11,9 @@
 #include "ashlar/device/cuda/cuda.hpp"
 #include "ashlar/device/meta.hpp"
 #include "ashlar/ops/cross_entropy/cpu.hpp"
+#include "ashlar/ops/cross_entropy/ignore_index.hpp"
 
 namespace ashlar::inline v0::ops {
-
-/// Targets with this value count for nothing.
-using cpu::ignore_index;
 
 namespace cuda {
 template <class A>

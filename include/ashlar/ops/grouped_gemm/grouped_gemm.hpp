@@ -62,7 +62,7 @@ void grouped_gemm_input_gradient(typename D::Queue& queue, In<T, D> dy, In<T, D>
 /// dw[e] [N, K] += dy^T x over the group's rows. An empty group leaves dw[e] as it was.
 template <class T, class D>
 void grouped_gemm_weight_gradient(typename D::Queue& queue, In<T, D> dy, In<T, D> x, In<std::int32_t, D> offsets,
-                                  std::type_identity_t<TensorView<Acc<T>, D>> dw) {
+                                  TensorView<Acc<T>, D> dw) {
   check(dw.rank() == 3 && dw.dim(1) == dy.cols() && dw.dim(2) == x.cols() && x.rows() == dy.rows(),
         "grouped_gemm_weight_gradient: dy [R, N], x [R, K], dw [E, N, K]");
   if constexpr (std::is_same_v<D, Meta>) {
