@@ -4,7 +4,6 @@
 
 #include <charconv>
 #include <concepts>
-#include <source_location>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -21,6 +20,16 @@ class Error : public std::runtime_error {
 class ConfigError : public Error {
  public:
   using Error::Error;
+};
+
+/// Where a call stands, as a default argument. (std::source_location is not there under every compiler that we
+/// support.)
+struct SourceLocation {
+  const char* file = "";
+  int line = 0;
+  static constexpr SourceLocation current(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    return {file, line};
+  }
 };
 
 namespace detail {
@@ -61,15 +70,13 @@ std::string concat(const Parts&... parts) {
 }
 
 /// Throws Error with `message` and the caller's file and line.
-[[noreturn]] inline void fail(const std::string& message,
-                              std::source_location where = std::source_location::current()) {
-  throw Error(concat(message, " [", std::string_view(where.file_name()), ":", where.line(), "]"));
+[[noreturn]] inline void fail(const std::string& message, SourceLocation where = SourceLocation::current()) {
+  throw Error(concat(message, " [", std::string_view(where.file), ":", where.line, "]"));
 }
 
 /// Throws Error unless `condition`. `message` is only read on failure: pass literals, or use if (...)
 /// fail(concat(...)).
-inline void check(bool condition, std::string_view message,
-                  std::source_location where = std::source_location::current()) {
+inline void check(bool condition, std::string_view message, SourceLocation where = SourceLocation::current()) {
   if (!condition) [[unlikely]]
     fail(std::string(message), where);
 }

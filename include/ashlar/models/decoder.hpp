@@ -414,14 +414,17 @@ class DecoderStage {
     ArenaScope scope(scratch_);
     const auto mark = slot.arena.mark();
     if (setup_.keep != Keep::all) {
-      c.recomputing = true;
-      c.phase = Phase::forward;
-      if (setup_.keep == Keep::selected)
-        visit(i, slot.saved[i], [&](auto& block, auto& s) { block.recompute(c, s); });
-      else
-        forward_block(c, i, slot.inputs[i], slot.saved[i]);
-      c.recomputing = false;
-      c.phase = Phase::backward;
+      Context<E> again = c;
+      again.phase = Phase::forward;
+      again.observer = nullptr;
+      again.count_routing = false;
+      if (setup_.keep == Keep::selected) {
+        again.recomputing = true;
+        visit(i, slot.saved[i], [&](auto& block, auto& s) { block.recompute(again, s); });
+      } else {
+        again.keep = Keep::all;
+        forward_block(again, i, slot.inputs[i], slot.saved[i]);
+      }
     }
     visit(i, slot.saved[i], [&](auto& block, auto& s) { block.backward(c, dy, s); });
     if (!c.deferred) slot.arena.release(mark);

@@ -22,7 +22,7 @@ struct DecoderSizes {
   double rope_theta = 500000;
   bool tied = false;          // the output projection is the embedding's table
   int num_dense_layers = -1;  // layers from here on are mixtures of experts; -1: none are
-  MoeSizes moe;
+  MoeSizes moe = {};
 
   index_t head_dim() const { return dim / num_heads; }
   bool is_moe(int layer) const { return num_dense_layers >= 0 && layer >= num_dense_layers; }

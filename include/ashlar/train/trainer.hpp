@@ -1,0 +1,221 @@
+// Trainer: a model on a mesh with its optimizer and data, as a value that a user drives. `train` is one such loop
+// (train/train_loop.hpp). Read next: train/train_step.hpp.
+#pragma once
+
+#include <chrono>
+
+#include "ashlar/data/loader.hpp"
+#include "ashlar/data/random_tokens.hpp"
+#include "ashlar/data/text.hpp"
+#include "ashlar/models/decoder.hpp"
+#include "ashlar/optim/lr_schedule.hpp"
+#include "ashlar/parallel/pipeline/executor.hpp"
+#include "ashlar/train/layout.hpp"
+#include "ashlar/train/optimizer.hpp"
+
+namespace ashlar::inline v0 {
+
+/// What a step came to; the same on every rank.
+struct StepResult {
+  std::int64_t step = 0;
+  double loss = 0;       // mean over the step's valid tokens
+  double grad_norm = 0;  // before clipping
+  double lr = 0;
+};
+
+/// One rank's trainer. All members that say so are collective: every rank calls them, in one order. Not movable.
+template <class E>
+class Trainer {
+ public:
+  using T = typename E::Compute;
+  using A = typename E::Master;
+  using D = typename E::Device;
+  using Queue = typename D::Queue;
+  using Stage = DecoderStage<E>;
+
+  /// Builds this rank's part of the model and draws its weights. Collective. Throws ConfigError for what can't be run.
+  explicit Trainer(const Config& config, Communicator world = {})
+      : config_(config),
+        mesh_(compiled_degrees<E>(degrees_of(config.parallelism), world.size()), world),
+        sizes_(find_flavor(E::Recipe::ModelFamily::name, E::Recipe::ModelFamily::flavors(), config.model.flavor)),
+        batch_(batch_layout(config, mesh_)),
+        schedule_(schedule_of(config.parallelism, mesh_, batch_.micro_batches)),
+        lr_({config.optimizer.lr, config.training.steps, config.lr_scheduler.warmup_steps,
+             config.lr_scheduler.decay_ratio, decay_from(config.lr_scheduler.decay_type),
+             config.lr_scheduler.min_lr_factor}) {
+    mesh_.world().set_timeout(std::chrono::seconds(config.comm.init_timeout_seconds));
+    build_stages();
+    std::vector<Unit<E>*> units;
+    for (auto& stage : stages_)
+      for (auto& unit : stage->units()) units.push_back(unit.get());
+    const OptimizerConfig& o = config.optimizer;
+    optimizer_.emplace(memory_, queue_, mesh_, std::move(units), AdamWOptions{o.beta1, o.beta2, o.eps, o.weight_decay});
+    const index_t tokens = batch_.local_rows * batch_.seq_len;
+    for (auto* ids : {&tokens_, &targets_, &document_start_}) *ids = Tensor<std::int32_t, D>(memory_, {tokens});
+  }
+  Trainer(const Trainer&) = delete;
+  Trainer& operator=(const Trainer&) = delete;
+
+  // ---- training ----
+
+  /// Trains on this rank's part of a global batch, under `loss`. Returns before a Cuda device is done. Collective.
+  void step(const HostBatch& batch, const LossFunction<E>& loss = CrossEntropy{}) {
+    mesh_.world().set_step(step_ + 1);
+    run(batch, loss, true);
+    for (auto& stage : stages_) stage->finish_gradients();
+    optimizer_->step(queue_, step_ + 1, lr_.rate(step_ + 1), config_.training.max_norm);
+    for (auto& stage : stages_) stage->finish_step();
+    ++step_;
+    if (step_ == first_step_ + 1) mesh_.world().set_timeout(std::chrono::seconds(config_.comm.train_timeout_seconds));
+  }
+  /// The last step's result; waits for the device. Collective. Throws Error when the gradients were not finite: then no
+  /// weight has changed since the last good step.
+  StepResult result() {
+    double loss = summed_loss();
+    A norm_and_scale[2] = {};
+    D::download(queue_, norm_and_scale, optimizer_->norm_and_scale().data(), sizeof norm_and_scale);
+    const StepResult r{step_, loss * loss_scale_, static_cast<double>(norm_and_scale[0]), lr_.rate(step_)};
+    if (D::has_storage && !std::isfinite(r.grad_norm))
+      fail(concat("step ", step_, ": the gradient norm is ", r.grad_norm, " and the loss ", r.loss,
+                  "; the weights are those of the step before. Lower --optimizer.lr or look for the tensor with the "
+                  "NonFiniteFinder observer"));
+    return r;
+  }
+  /// The mean loss on this rank's part of a batch, without training. Collective.
+  double evaluate(const HostBatch& batch, const LossFunction<E>& loss = CrossEntropy{}) {
+    run(batch, loss, false);
+    return summed_loss() * loss_scale_;
+  }
+
+  // ---- state ----
+
+  std::int64_t step_count() const { return step_; }
+  /// After a checkpoint was loaded: `step` steps have been taken.
+  void resume_at(std::int64_t step) {
+    step_ = first_step_ = step;
+    for (auto& stage : stages_)
+      for (auto& unit : stage->units()) unit->publish(queue_);
+  }
+  /// Rows of this rank in a step's batch, and what a micro-batch is.
+  const BatchLayout& batch() const { return batch_; }
+  const Config& config() const { return config_; }
+  const DecoderSizes& sizes() const { return sizes_; }
+  Mesh& mesh() { return mesh_; }
+  Queue& queue() { return queue_; }
+  Memory<D>& memory() { return memory_; }
+  Optimizer<E>& optimizer() { return *optimizer_; }
+  std::vector<std::unique_ptr<Stage>>& stages() { return stages_; }
+  void observe(Observer<D>* observer) { observer_ = observer; }
+  void assume_routing(Routing routing) { assumed_routing_ = routing; }
+
+  /// Parameters of the whole model, over all stages and experts.
+  double parameter_count() const { return parameters_; }
+  FlopCount flops() const { return count_flops(sizes_, multiplied_, batch_.seq_len); }
+  /// A loader of the configured data for this rank: rows of one global batch after another.
+  Loader loader(std::shared_ptr<const TokenSource> source) const {
+    if (source->vocab_size() > sizes_.vocab_size)
+      throw ConfigError(concat("the data has ", source->vocab_size(), " tokens, the flavor ", config_.model.flavor,
+                               " only ", sizes_.vocab_size));
+    return Loader(std::move(source), batch_.seq_len, batch_.global_rows, mesh_.dp_rank(), mesh_.dp_degree());
+  }
+
+ private:
+  void build_stages() {
+    const ParallelismConfig& p = config_.parallelism;
+    const auto layers = pipeline::split_layers(
+        sizes_.num_layers, schedule_.stages,
+        {p.pipeline_parallel_first_stage_less_layers, p.pipeline_parallel_last_stage_less_layers});
+    const bool reshard = reshards(p);
+    const UnitOptions units{reshard, mesh_.degree(Axis::pp) == 1};
+    stages_by_number_.resize(layers.size());
+    for (std::size_t s = 0; s < layers.size(); ++s) {
+      if (schedule_.stage_to_rank[s] != mesh_.coordinate(Axis::pp)) continue;
+      stages_.push_back(std::make_unique<Stage>(sizes_, layers[s],
+                                                StageSetup<E>{memory_, queue_, mesh_, batch_.seq_len,
+                                                              keep_of<E>(config_.activation_checkpoint.mode), units}));
+      stages_.back()->initialize(static_cast<std::uint64_t>(config_.training.seed));
+      stages_by_number_[s] = stages_.back().get();
+    }
+    const pipeline::Schedule lowered = pipeline::lower(schedule_);
+    train_.emplace(lowered, stages_by_number_, mesh_.communicator(Axis::pp));
+    evaluate_.emplace(pipeline::forward_only(lowered), stages_by_number_, mesh_.communicator(Axis::pp));
+    count_parameters();
+  }
+  // Logical sizes are in the layouts; each stage knows its own.
+  void count_parameters() {
+    double counts[2] = {};
+    for (auto& stage : stages_)
+      for (auto& unit : stage->units())
+        for (const auto& e : unit->layout().entries()) {
+          const auto n = static_cast<double>(e.info.shape.count());
+          const bool rows_only = e.info.name == "tok_embeddings.weight" && !sizes_.tied;
+          counts[0] += n;
+          if (e.info.expert)
+            counts[1] += n * static_cast<double>(sizes_.moe.top_k) / static_cast<double>(sizes_.moe.num_experts);
+          else if (!rows_only)
+            counts[1] += n;
+        }
+    if constexpr (D::has_storage) mesh_.communicator(Axis::pp).all_reduce(counts, 2).wait();
+    parameters_ = counts[0];
+    multiplied_ = counts[1];
+  }
+
+  void run(const HostBatch& batch, const LossFunction<E>& loss, bool training) {
+    if (batch.rows != batch_.local_rows || batch.seq_len != batch_.seq_len)
+      fail(concat("the trainer takes batches of ", batch_.local_rows, " rows of ", batch_.seq_len, " tokens, and got ",
+                  batch.rows, " of ", batch.seq_len));
+    std::int64_t valid = D::has_storage ? batch.valid_tokens() : batch_.local_rows * batch_.seq_len;
+    if constexpr (D::has_storage) {
+      mesh_.data().all_reduce(&valid, 1).wait();
+      const std::size_t bytes = batch.tokens.size() * sizeof(std::int32_t);
+      D::upload(queue_, tokens_.data(), batch.tokens.data(), bytes);
+      D::upload(queue_, targets_.data(), batch.targets.data(), bytes);
+      D::upload(queue_, document_start_.data(), batch.document_start.data(), bytes);
+    }
+    loss_scale_ = valid > 0 ? 1.0 / static_cast<double>(valid) : 0;
+    StepInput<E> input;
+    input.tokens = tokens_.view();
+    input.targets = targets_.view();
+    input.document_start = document_start_.view();
+    input.micro_batches = batch_.micro_batches;
+    input.rows = batch_.rows;
+    input.seq_len = batch_.seq_len;
+    input.loss_scale = loss_scale_;
+    input.loss = &loss;
+    input.training = training;
+    input.observer = observer_;
+    input.assumed_routing = assumed_routing_;
+    for (auto& stage : stages_) stage->begin_step(input);
+    (training ? *train_ : *evaluate_).run();
+  }
+  // The loss over all tokens of the global batch: counted where the output is, once a group of tp.
+  double summed_loss() {
+    double loss = 0;
+    for (auto& stage : stages_)
+      if (stage->has_output() && mesh_.coordinate(Axis::tp) == 0)
+        D::download(queue_, &loss, stage->loss_total().data(), sizeof loss);
+    mesh_.world().all_reduce(&loss, 1).wait();
+    return loss;
+  }
+
+  Config config_;
+  Mesh mesh_;
+  DecoderSizes sizes_;
+  BatchLayout batch_;
+  pipeline::Schedule schedule_;
+  LrSchedule lr_;
+  Queue queue_;
+  Memory<D> memory_;
+  std::vector<std::unique_ptr<Stage>> stages_;
+  std::vector<Stage*> stages_by_number_;
+  std::optional<pipeline::Executor<Stage>> train_, evaluate_;
+  std::optional<Optimizer<E>> optimizer_;
+  Tensor<std::int32_t, D> tokens_, targets_, document_start_;
+  double parameters_ = 0, multiplied_ = 0;
+  double loss_scale_ = 1;
+  std::int64_t step_ = 0, first_step_ = 0;
+  Observer<D>* observer_ = nullptr;
+  Routing assumed_routing_ = Routing::balanced;
+};
+
+}  // namespace ashlar::inline v0
