@@ -34,6 +34,7 @@ class TestTensor {
   operator TensorView<T, Cpu>() { return view(); }
   operator TensorView<const T, Cpu>() { return view(); }
 
+  const Shape& shape() const { return shape_; }
   index_t count() const { return shape_.count(); }
   index_t cols() const { return shape_.rank() ? shape_[-1] : 1; }
   index_t rows() const { return cols() ? count() / cols() : 0; }

@@ -9,6 +9,7 @@
 #include "ashlar/device/cuda/cuda.hpp"
 #include "ashlar/device/meta.hpp"
 #include "ashlar/ops/rms_norm/cpu.hpp"
+#include "ashlar/ops/rms_norm/tuning.hpp"
 
 namespace ashlar::inline v0::ops {
 
@@ -46,7 +47,7 @@ void rms_norm(typename D::Queue& queue, In<T, D> x, In<T, D> residual, In<T, D> 
 /// each block of rows. Zero where the device needs none.
 template <class D>
 index_t rms_norm_backward_workspace(index_t rows, index_t cols) {
-  return std::is_same_v<D, Cpu> ? 0 : ceil_div(rows < 1 ? 1 : rows, 64) * cols;
+  return std::is_same_v<D, Cpu> ? 0 : ceil_div(rows < 1 ? 1 : rows, rms_norm_tuning.rows_per_block) * cols;
 }
 
 /// With g = dy weight and xh = h rstd: dx = rstd (g - xh mean(g xh)) (added to dx when `accumulate`);
