@@ -41,17 +41,18 @@ class SharedElement {
   }
   T operator=(T value) const&& { return set(value); }
   T operator=(SharedElement&& other) const&& { return set(other.get()); }
-  T operator+=(T value) const&& { return set(static_cast<T>(get() + value)); }
-  T operator-=(T value) const&& { return set(static_cast<T>(get() - value)); }
-  T operator*=(T value) const&& { return set(static_cast<T>(get() * value)); }
-  T operator/=(T value) const&& { return set(static_cast<T>(get() / value)); }
-  T operator|=(T value) const&& { return set(static_cast<T>(get() | value)); }
-  T operator&=(T value) const&& { return set(static_cast<T>(get() & value)); }
-  T operator++() const&& { return set(static_cast<T>(get() + T{1})); }
-  T operator--() const&& { return set(static_cast<T>(get() - T{1})); }
-  T operator++(int) const&& {
+  // Compound assignment is for numbers, as under nvcc: bf16 has none.
+  T operator+=(T value) const&& requires std::is_arithmetic_v<T> { return set(static_cast<T>(get() + value)); }
+  T operator-=(T value) const&& requires std::is_arithmetic_v<T> { return set(static_cast<T>(get() - value)); }
+  T operator*=(T value) const&& requires std::is_arithmetic_v<T> { return set(static_cast<T>(get() * value)); }
+  T operator/=(T value) const&& requires std::is_arithmetic_v<T> { return set(static_cast<T>(get() / value)); }
+  T operator|=(T value) const&& requires std::is_integral_v<T> { return set(static_cast<T>(get() | value)); }
+  T operator&=(T value) const&& requires std::is_integral_v<T> { return set(static_cast<T>(get() & value)); }
+  T operator++() const&& requires std::is_arithmetic_v<T> { return set(static_cast<T>(get() + 1)); }
+  T operator--() const&& requires std::is_arithmetic_v<T> { return set(static_cast<T>(get() - 1)); }
+  T operator++(int) const&& requires std::is_arithmetic_v<T> {
     const T old = get();
-    set(static_cast<T>(old + T{1}));
+    set(static_cast<T>(old + 1));
     return old;
   }
   T* operator&() const&& { return p_; }  // for Simt::load, store and the atomics, which check again

@@ -195,7 +195,7 @@ void run(Cuda::Queue&, index_t gx, index_t gy, index_t gz, const typename Kernel
   static_assert(sizeof(Shared) <= std::size_t{48} << 10, "a block has 48 KiB of static shared memory");
   static_assert(std::is_trivially_default_constructible_v<Shared>, "shared memory can't be initialised");
   if (gx > 2147483647 || gy > 65535 || gz > 65535)
-    throw Fault(concat("CUDA refuses a launch of ", gx, " x ", gy, " x ", gz, " blocks"));
+    throw Fault(concat("CUDA refused a launch of ", gx, " x ", gy, " x ", gz, " blocks"));
   if (detail::running_block) throw Fault("a kernel can't launch kernels");
 
   alignas(128) Shared shared;
