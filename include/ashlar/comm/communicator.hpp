@@ -82,8 +82,8 @@ class CommunicatorBackend {
   virtual Request send(const void* data, index_t count, DType, int peer, int tag) = 0;
   virtual Request receive(void* data, index_t count, DType, int peer, int tag) = 0;
   virtual Request barrier() = 0;
-  /// The group of these ranks (ranks of this group, each once, in the new order). Collective among them alone: they call
-  /// it with equal arguments and in the same order; the others do not call it.
+  /// The group of these ranks (ranks of this group, each once, in the new order). Collective among them alone: they
+  /// call it with equal arguments and in the same order; the others do not call it.
   virtual std::shared_ptr<CommunicatorBackend> group(std::span<const int> ranks, std::string name) = 0;
   /// The ranks that gave the same color, ordered by (key, rank). Null for a negative color.
   virtual std::shared_ptr<CommunicatorBackend> split(int color, int key, std::string name);
