@@ -1,0 +1,48 @@
+// A loop and a loss of your own: Trainer is a value, and nothing else of the library is needed around it.
+#include <ashlar/ashlar.hpp>
+#include <cmath>
+#include <cstdio>
+#include <vector>
+using namespace ashlar;
+
+struct Small : Recipe<Attn<Flash<Causal>>, Ffn<SwiGlu>> {};
+using Model = Transformer<Small>;
+using Env = Model::Env<F32>;
+
+// Cross-entropy with label smoothing: a part of the target's probability goes to all tokens alike.
+struct SmoothedCrossEntropy {
+  float smoothing = 0.05f;
+  void operator()(Context<Env>&, const LogitsChunk<Env>& chunk) const {
+    const index_t v = chunk.logits.cols();
+    for (index_t i = 0; i < chunk.logits.rows(); ++i) {
+      const float* z = chunk.logits.row(i);
+      const index_t target = chunk.targets.data()[i];
+      float top = z[0], sum = 0, mean = 0;
+      for (index_t j = 0; j < v; ++j) top = std::max(top, z[j]);
+      for (index_t j = 0; j < v; ++j) sum += std::exp(z[j] - top), mean += z[j] / static_cast<float>(v);
+      const float lse = top + std::log(sum);
+      chunk.loss.data()[i] = lse - (1 - smoothing) * z[target] - smoothing * mean;
+      if (!chunk.dlogits) continue;
+      for (index_t j = 0; j < v; ++j) {  // dlogits may be the logits' memory: read before writing
+        const float hit = j == target ? 1 - smoothing : 0;
+        chunk.dlogits.row(i)[j] =
+            static_cast<float>(chunk.scale) * (std::exp(z[j] - lse) - hit - smoothing / static_cast<float>(v));
+      }
+    }
+  }
+};
+
+int main() {
+  Config config;
+  config.training.seq_len = 64;
+  config.training.local_batch_size = 4;
+  config.training.steps = 20;
+  config.lr_scheduler.warmup_steps = 2;
+  TrainerOf<Model> trainer(config);
+  Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 16));
+  while (trainer.step_count() < config.training.steps) {
+    trainer.step(loader.next(), SmoothedCrossEntropy{});
+    const StepResult r = trainer.result();
+    std::printf("step %2lld  loss %.4f  gradient norm %.4f\n", static_cast<long long>(r.step), r.loss, r.grad_norm);
+  }
+}

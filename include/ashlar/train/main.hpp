@@ -1,0 +1,165 @@
+// ashlar::main: the program of a recipe, with the subcommands train, evaluate, generate, plan and convert. A
+// convenience: everything that it does is in reach of a program of the user's own. Read next: train/train_loop.hpp.
+#pragma once
+
+#include <cstdio>
+
+#include "ashlar/comm/mpi.hpp"
+#include "ashlar/device/build_device.hpp"
+#include "ashlar/models/debug_moe/debug_moe.hpp"
+#include "ashlar/models/llama3/llama3.hpp"
+#include "ashlar/train/command_line.hpp"
+#include "ashlar/train/convert.hpp"
+#include "ashlar/train/generate.hpp"
+#include "ashlar/train/plan.hpp"
+#include "ashlar/train/signals.hpp"
+#include "ashlar/train/train_loop.hpp"
+
+namespace ashlar::inline v0 {
+
+namespace detail {
+template <class... P>
+struct RecipeOf {
+  static_assert(
+      (Policy<P> && ...),
+      "Transformer<...> takes one recipe, or policies: Attn<>, Ffn<>, Parallel<>, ActivationCheckpoint<>, Precision<>, "
+      "On<>, Family<>; wrap a bare kind, as in Attn<Sdpa>.");
+  using type = Recipe<P...>;
+};
+template <AnyRecipe R>
+struct RecipeOf<R> {
+  using type = R;
+};
+}  // namespace detail
+
+/// A decoder by recipe: Transformer<MyRecipe>, or the policies themselves.
+template <class... P>
+struct Transformer {
+  using Recipe = typename detail::RecipeOf<P...>::type;
+  /// The environment on the recipe's device, with compute type T.
+  template <class T = F32>
+  using Env = Environment<Recipe, typename Recipe::Device, T>;
+};
+
+/// The trainer of a model: TrainerOf<Transformer<MyRecipe>> with float, or another compute type.
+template <class Model, class T = F32>
+using TrainerOf = Trainer<typename Model::template Env<T>>;
+
+namespace detail {
+
+constexpr std::string_view precision_flag(DType type) {
+  return type == DType::bf16 ? "bfloat16" : type == DType::f64 ? "float64" : "float32";
+}
+
+/// Calls f(std::type_identity<T>) for the compiled-in type that the flag names. Not given: bfloat16 (float32 to
+/// evaluate) where the recipe has it, else its first type.
+template <class R, class F>
+void with_precision(const CommandLine& line, F&& f) {
+  std::string wanted = line.config.training.mixed_precision_param, names, first;
+  const bool given = line.is_given("training.mixed_precision_param");
+  if (!given && line.subcommand == Subcommand::evaluate) wanted = "float32";
+  bool found = false;
+  R::ComputeTypes::for_each([&]<class T>(std::type_identity<T>) {
+    const std::string name(precision_flag(dtype_of<T>));
+    if (first.empty()) first = name;
+    found |= name == wanted;
+    names += (names.empty() ? "" : ", ") + name;
+  });
+  if (!found && given)
+    throw ConfigError(concat("--training.mixed_precision_param ", wanted,
+                             " is not compiled into this binary; its recipe has ", names,
+                             ". Add the type to Precision<...> and build again"));
+  if (!found) wanted = first;
+  R::ComputeTypes::for_each([&]<class T>(std::type_identity<T> type) {
+    if (precision_flag(dtype_of<T>) == wanted) f(type);
+  });
+}
+
+template <class E>
+void evaluate(const Config& config, Communicator world) {
+  Config c = config;
+  c.validation.enable = true;
+  Trainer<E> trainer(c, world);
+  const RunData data = open_data(c, trainer.sizes().vocab_size);
+  if (!data.held_out) throw ConfigError("evaluate needs --training.dataset text");
+  Loader loader = trainer.loader(data.train);
+  if (!Checkpointer<E>(trainer, loader).load())
+    throw ConfigError(concat("there is no checkpoint below ", config.job.dump_folder,
+                             " to evaluate; set --job.dump_folder or ", "--checkpoint.initial_load_path"));
+  const double loss = validate(trainer, data.held_out, -1);
+  if (world.rank() == 0)
+    std::printf("held-out loss %.6f nats a byte after step %lld; a byte bigram model of the same text has %.6f\n", loss,
+                static_cast<long long>(trainer.step_count()), Bigram(*data.text).loss(*data.held_out));
+}
+
+template <class E>
+void generate_text(const Config& config) {
+  Config c = config;
+  c.training.local_batch_size = 1;
+  c.training.global_batch_size = 1;
+  Trainer<E> trainer(c);
+  Loader loader = trainer.loader(std::make_shared<RandomTokens>(0, 1));
+  if (!Checkpointer<E>(trainer, loader).load_weights())
+    throw ConfigError(
+        concat("there is no checkpoint below ", config.job.dump_folder, " to generate from; set --job.dump_folder"));
+  std::fputs(config.generate.prompt.c_str(), stdout);
+  generate(trainer, config.generate, [](char byte) {
+    std::fputc(byte, stdout);
+    std::fflush(stdout);
+  });
+  std::fputc('\n', stdout);
+}
+
+template <class R>
+void run(const CommandLine& line, Communicator world) {
+  if (line.subcommand == Subcommand::convert) return convert_checkpoint(line.config, world);
+  with_precision<R>(line, [&]<class T>(std::type_identity<T>) {
+    using E = Environment<R, typename R::Device, T>;
+    switch (line.subcommand) {
+      case Subcommand::train: {
+        const StopSignals signals;
+        train_loop<E>(line.config, world, [&] { return signals.requested(); });
+        break;
+      }
+      case Subcommand::evaluate: evaluate<E>(line.config, world); break;
+      case Subcommand::generate: generate_text<E>(line.config); break;
+      case Subcommand::plan: {
+        const Plan plan = make_plan<Environment<R, Meta, T>>(line.config);
+        std::printf("%s\n", (line.config.plan.json ? to_json(plan) : to_text(plan)).c_str());
+        break;
+      }
+      case Subcommand::convert: break;
+    }
+  });
+}
+
+}  // namespace detail
+
+/// Runs the command line on the recipe of Model. Returns the process's exit status: 0; 1 after one message on stderr.
+template <class Model>
+int main(int argc, char** argv) {
+  static_assert(
+      requires { typename Model::Recipe; } && !AnyRecipe<Model>,
+      "ashlar::main<Model> takes a model, as in ashlar::main<Transformer<MyRecipe>>.");
+  std::optional<MpiSession> session;
+  try {
+    const CommandLine line = parse(argc, argv);
+    if (!line.help.empty()) {
+      std::fputs(line.help.c_str(), stdout);
+      return 0;
+    }
+    session.emplace();
+    detail::run<typename Model::Recipe>(line, session->world());
+    return 0;
+  } catch (const ConfigError& error) {
+    // Every rank finds the same fault in a configuration: one speaks.
+    if (!session || session->world().rank() == 0) std::fprintf(stderr, "%s\n", error.what());
+  } catch (const std::exception& error) {
+    const int rank = session ? session->world().rank() : 0;
+    std::fprintf(stderr, "rank %d: %s\n", rank, error.what());
+  }
+  if (session && session->world().size() > 1) session->abort(1);
+  return 1;
+}
+
+}  // namespace ashlar::inline v0

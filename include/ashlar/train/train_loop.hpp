@@ -1,0 +1,124 @@
+// The loop of the subcommand train: data, steps, validation, reports, checkpoints, and a clean end on SIGTERM.
+// A loop of the user's own needs none of this: see examples/own_loop. Read next: train/trainer.hpp,
+// train/checkpointer.hpp.
+#pragma once
+
+#include <functional>
+
+#include "ashlar/train/checkpointer.hpp"
+#include "ashlar/train/data.hpp"
+#include "ashlar/train/matmul_rate.hpp"
+#include "ashlar/train/metrics.hpp"
+#include "ashlar/train/peak_memory.hpp"
+#include "ashlar/train/progress.hpp"
+#include "ashlar/train/validation.hpp"
+
+namespace ashlar::inline v0 {
+
+/// Counts time and tokens between reports.
+class StepClock {
+ public:
+  using Clock = std::chrono::steady_clock;
+  static double seconds(Clock::duration d) { return std::chrono::duration<double>(d).count(); }
+
+  void loaded(Clock::duration time) { loading_ += time; }
+  void stepped() { ++steps_; }
+  double elapsed() const { return seconds(Clock::now() - begin_); }
+  int steps() const { return steps_; }
+
+  struct Rates {
+    double seconds_per_step, data_loading;
+  };
+  /// Over the steps since the last call.
+  Rates take() {
+    const auto now = Clock::now();
+    const double total = std::max(seconds(now - last_), 1e-9);
+    const Rates rates{total / std::max(steps_, 1), seconds(loading_) / total};
+    last_ = now;
+    loading_ = {};
+    steps_ = 0;
+    return rates;
+  }
+
+ private:
+  Clock::time_point begin_ = Clock::now(), last_ = begin_;
+  Clock::duration loading_{};
+  int steps_ = 0;
+};
+
+/// Trains to --training.steps, going on from the newest checkpoint. `stop()` is asked between steps on rank 0's behalf:
+/// when any rank's says yes, a checkpoint is written and the loop ends. Collective. Returns the last step.
+template <class E>
+std::int64_t train_loop(const Config& config, Communicator world, const std::function<bool()>& stop) {
+  using D = typename E::Device;
+  Trainer<E> trainer(config, world);
+  const RunData data = open_data(config, trainer.sizes().vocab_size);
+  Loader loader = trainer.loader(data.train);
+  Checkpointer<E> checkpointer(trainer, loader);
+  const bool reports = world.rank() == 0;
+  Progress progress;
+  const auto note = [&](const std::string& text) {
+    if (reports) progress.note(text);
+  };
+  if (checkpointer.load()) note(concat("going on after step ", trainer.step_count()));
+  std::optional<MetricsLog> log;
+  if (reports) log.emplace(config.job.dump_folder, trainer.step_count());
+  const double tokens_per_step = static_cast<double>(trainer.batch().global_rows * trainer.batch().seq_len);
+  const FlopCount flops = trainer.flops();
+  // Ranks as threads or processes of one machine share it: the rate is of all together.
+  const double peak = measure_matmul_rate<typename E::Compute, D>(trainer.queue());
+  note(concat(E::Recipe::ModelFamily::name, " ", config.model.flavor, ": ", grouped_text(trainer.parameter_count()),
+              " parameters, ", D::name, ", ", to_string(dtype_of<typename E::Compute>), ", ", world.size(),
+              world.size() == 1 ? " rank" : " ranks"));
+
+  StepClock clock;
+  const std::int64_t steps = config.training.steps;
+  bool stopped = false;
+  while (trainer.step_count() < steps && !stopped) {
+    const auto begin = StepClock::Clock::now();
+    const HostBatch batch = loader.next();
+    clock.loaded(StepClock::Clock::now() - begin);
+    trainer.step(batch);
+    clock.stepped();
+    const std::int64_t step = trainer.step_count();
+    std::int32_t stops = stop() ? 1 : 0;
+    trainer.mesh().world().all_reduce(&stops, 1, Reduce::max).wait();
+    stopped = stops != 0;
+    const bool validates = data.held_out && (step == 1 || step % config.validation.freq == 0 || step == steps);
+    if (step == 1 || step % config.metrics.log_freq == 0 || step == steps || stopped || validates) {
+      const StepResult result = trainer.result();
+      const auto rates = clock.take();
+      StepMetrics m;
+      m.step = step;
+      m.loss = result.loss;
+      m.grad_norm = result.grad_norm;
+      m.lr = result.lr;
+      m.tokens_per_second = tokens_per_step / rates.seconds_per_step;
+      m.peak_memory_bytes = peak_resident_bytes();
+      m.mfu = flops.per_token * m.tokens_per_second / peak;
+      m.mfu_causal = flops.per_token_causal * m.tokens_per_second / peak;
+      m.data_loading = rates.data_loading;
+      m.tokens = static_cast<std::int64_t>(tokens_per_step) * step;
+      m.elapsed_seconds = clock.elapsed();
+      if (validates) m.held_out_loss = validate(trainer, data.held_out, config.validation.steps);
+      if (reports) {
+        log->write(m);
+        progress.report(m, steps, rates.seconds_per_step);
+      }
+      if (validates) clock.take();
+    }
+    checkpointer.save(step, step == steps, stopped);
+  }
+  checkpointer.wait();
+  if (stopped) note(concat("stopped after step ", trainer.step_count()));
+  if (data.held_out && trainer.step_count() == steps) {
+    const double loss = validate(trainer, data.held_out, -1);
+    if (reports)
+      progress.note(concat("held-out loss ", detail::fixed(loss, 4),
+                           " nats a byte; a byte bigram model of the same text has ",
+                           detail::fixed(Bigram(*data.text).loss(*data.held_out), 4)));
+  }
+  return trainer.step_count();
+}
+
+}  // namespace ashlar::inline v0
