@@ -118,4 +118,16 @@ void agrees_with_cpu(Run run, double tolerance, double floor = 1e-2) {
 /// Layouts that take every path of loads: aligned packs, aligned packs between gaps, single elements.
 inline constexpr Layout layouts[] = {{0, 0}, {0, 16}, {1, 3}};
 
+/// body(rows, cols, layout) over empty and ragged shapes, with the layouts taking turns.
+template <class Body>
+void for_each_shape(Body body) {
+  int turn = 0;
+  for (const index_t rows : {0, 1, 33, 131})
+    for (const index_t cols : {1, 7, 64, 65, 300}) {
+      const Layout layout = layouts[turn++ % 3];
+      CAPTURE(rows, cols, layout.offset, layout.gap);
+      body(rows, cols, layout);
+    }
+}
+
 }  // namespace ashlar::test
