@@ -12,6 +12,7 @@
 #include "simt/fault.hpp"
 #include "simt/fiber.hpp"
 #include "simt/global_memory.hpp"
+#include "simt/global_races.hpp"
 #include "simt/schedule.hpp"
 #include "simt/shared_memory.hpp"
 
@@ -98,6 +99,10 @@ class Block {
   SharedMemory& shared_memory() { return shared_; }
   AllocationCache& allocations() { return allocations_; }
 
+  /// Puts an access of the calling thread to global memory on record; faults if it races with an earlier one of the
+  /// launch. `same_value`: a store of what is there already.
+  void check_global_race(const void* p, std::size_t bytes, Access access, bool same_value, Site where);
+
   /// Puts the calling thread to sleep until wake(); `reason` is what a deadlock report says about it.
   void wait(Reason reason, Site where);
   void wake(int thread) { ready_.insert(thread); }
@@ -163,6 +168,8 @@ class Block {
   std::exception_ptr error_;
   SharedMemory shared_;
   AllocationCache allocations_;
+  GlobalRaces global_races_;
+  std::uint32_t serial_ = 0;  // of the block in its launch, from 1
 };
 
 /// The block whose thread runs now on this host thread; null outside of kernels.

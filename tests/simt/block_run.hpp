@@ -43,6 +43,7 @@ inline void Block::run(index_t x, index_t y, index_t z, Body body, void* context
   live_ = threads();
   current_ = -1;
   starved_ = -1;
+  ++serial_;
 
   running_block = this;
   while (live_ > 0 && !error_) {
@@ -170,6 +171,16 @@ inline void Block::barrier(int id, int count, Site where) {
   barrier.waiting.erase(thread.number);
   barrier.waiting.for_each([&](int t) { wake(t); });
   barriers_open_ &= ~(1u << id);
+}
+
+inline void Block::check_global_race(const void* p, std::size_t bytes, Access access, bool same_value, Site where) {
+  const Clocks& clocks = shared_.clocks();
+  const Touch now{serial_, clocks.epoch(), clocks.of(current_), static_cast<std::int16_t>(current_), access, where};
+  if (const Touch* earlier = global_races_.touch(p, bytes, now, same_value, clocks))
+    fault(concat("race in global memory: ", to_string(access), " here, and ", to_string(earlier->access), " by thread ",
+                 earlier->thread, earlier->block == serial_ ? " of this block at " : " of another block at ",
+                 earlier->where, " with nothing between that orders them; ", GlobalMemory::instance().describe(p)),
+          where);
 }
 
 inline std::string Block::at_barrier(const Block& block, int thread) {

@@ -217,6 +217,29 @@ void race_across_a_barrier_of_others(const Params&, Thread& self) {
   [[maybe_unused]] const int next = self.shared().x[self.thread() ^ 32];
 }
 
+// Races in global memory.
+
+void global_race_in_a_block(const Params& p, Thread& self) {
+  self.store(p.data + self.thread(), self.thread() + 1);
+  self.sync_warp();
+  self.load(p.data + (self.thread() ^ 32));
+}
+void global_race_of_blocks(const Params& p, Thread& self) {
+  self.store(p.data + self.thread(), static_cast<int>(self.block_x()) + 1);
+}
+void global_race_of_an_atomic(const Params& p, Thread& self) {
+  if (self.block_x() == 0) self.atomic_add(p.data, 1);
+  if (self.block_x() == 1 && self.thread() == 9) self.load(p.data);
+}
+void no_global_race(const Params& p, Thread& self) {
+  self.atomic_add(p.data + 1, 1);
+  self.store(p.data, 1);  // the same value from all
+  if (self.block_x() > 0) return;
+  if (self.thread() > 1) self.store(p.data + self.thread(), self.thread());
+  self.sync();
+  if (self.thread() < 32) self.load(p.data + (self.thread() ^ 32));
+}
+
 // No faults.
 
 void ordered_by_warps_and_named_barriers(const Params&, Thread& self) {
@@ -363,6 +386,15 @@ TEST_CASE("shared memory: races") {
   faults_with<race_across_a_shuffle>({}, {"race in shared memory"});
   faults_with<race_across_a_barrier_of_others>({}, {"shared memory"});
   runs<ordered_by_warps_and_named_barriers>();
+}
+
+TEST_CASE("global memory: races") {
+  const Written x;
+  faults_with<global_race_in_a_block>({x.data, nullptr}, {"race in global memory", "of this block at"});
+  faults_with<global_race_of_blocks>({x.data, nullptr},
+                                     {"race in global memory: write here, and write by thread", "of another block at"});
+  faults_with<global_race_of_an_atomic>({x.data, nullptr}, {"race in global memory", "atomic", "of another block"});
+  runs<no_global_race>({x.data, nullptr});
 }
 
 // What a kernel throws reaches the caller, and the other threads' objects are destroyed.

@@ -368,7 +368,7 @@ TEST_CASE("element types: vectors of bf16, bf16 and double in shared memory") {
 #if ASHLAR_CUDA_EMULATED
 namespace {
 
-/// A lock of compare and swap around an increment that isn't atomic (a GPU would need fences).
+/// A lock of compare and swap around an increment in two steps (atomic ones: without a fence, plain ones would race).
 struct Lock {
   struct Params {
     int* lock;
@@ -378,7 +378,8 @@ struct Lock {
   static constexpr int threads = 64;
   ASHLAR_DEVICE static void run(const Params& p, Simt<Shared>& self) {
     while (self.atomic_cas(p.lock, 0, 1) != 0) {}
-    self.store(p.count, self.load(p.count) + 1);
+    const int count = self.atomic_add(p.count, 0);
+    self.atomic_max(p.count, count + 1);
     self.atomic_cas(p.lock, 1, 0);
   }
 };

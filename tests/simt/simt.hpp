@@ -58,7 +58,7 @@ class Simt {
   template <class T>
   void store(T* p, T value, Site where = Site::current()) const {
     static_assert(std::is_trivially_copyable_v<T>);
-    touch(p, sizeof(T), alignof(T), Access::write, 8, where);
+    touch(p, sizeof(T), alignof(T), Access::write, 8, where, &value);
     std::memcpy(static_cast<void*>(p), &value, sizeof(T));
   }
 
@@ -140,8 +140,10 @@ class Simt {
   template <class T, class... Types>
   static constexpr bool one_of = (std::is_same_v<T, Types> || ...);
 
-  /// A place to switch threads once in `n` times, then the checks of an access. Pointers into shared memory are known.
-  void touch(const void* p, std::size_t bytes, std::size_t alignment, Access access, unsigned n, Site where) const {
+  /// A place to switch threads once in `n` times, then the checks of an access; `value` is what a store brings.
+  /// Pointers into shared memory are known.
+  void touch(const void* p, std::size_t bytes, std::size_t alignment, Access access, unsigned n, Site where,
+             const void* value = nullptr) const {
     block_.preempt(p, n, where);
     if (block_.shared_memory().contains(p)) {
       simt::detail::check_shared(block_, p, bytes, alignment, access, where);
@@ -149,6 +151,8 @@ class Simt {
     }
     const auto why = simt::detail::access_fault(block_.allocations(), p, bytes, alignment, access);
     if (!why.empty()) block_.fault(why, where);
+    // Several threads may write the same value: the result doesn't depend on their order.
+    block_.check_global_race(p, bytes, access, value && std::memcmp(value, p, bytes) == 0, where);
   }
 
   template <class T, class F>
