@@ -24,7 +24,7 @@ template <class A, class Term>
   index_t i = 0;
   for (; i + lanes <= n; i += lanes)
     for (int j = 0; j < lanes; ++j) lane[j] += term(i + j);
-  for (; i < n; ++i) lane[i % lanes] += term(i);
+  for (index_t j = 0; j < std::min<index_t>(lanes, n - i); ++j) lane[j] += term(i + j);
   for (int width = lanes / 2; width > 0; width /= 2)
     for (int j = 0; j < width; ++j) lane[j] += lane[j + width];
   return lane[0];

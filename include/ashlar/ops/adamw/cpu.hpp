@@ -1,8 +1,10 @@
 // AdamW on the host. Read next: optim/adamw.hpp.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 
+#include "ashlar/core/math.hpp"
 #include "ashlar/core/parallel.hpp"
 #include "ashlar/core/tensor_view.hpp"
 #include "ashlar/device/cpu.hpp"
@@ -26,17 +28,24 @@ void adamw(const AdamWStep& step, TensorView<const Acc<T>, Cpu> gradient_scale, 
   A* const m = exp_avg.data();
   A* const v = exp_avg_sq.data();
   const index_t n = parameter.count();
+  constexpr index_t block = 4096;  // a block's new parameters are still in the cache when the copy reads them
   ASHLAR_OMP(parallel for if (worth_a_fork(n)))
-  for (index_t i = 0; i < n; ++i) {
-    const A g_i = g[i] * scale;
-    m[i] = beta1 * m[i] + rest1 * g_i;
-    v[i] = beta2 * v[i] + rest2 * (g_i * g_i);
-    p[i] = p[i] * decay - rate * (m[i] / (std::sqrt(v[i] * correction2) + eps));
+  for (index_t begin = 0; begin < n; begin += block) {
+    const index_t end = std::min(n, begin + block);
+    ASHLAR_SIMD
+    for (index_t i = begin; i < end; ++i) {
+      const A g_i = g[i] * scale;
+      const A m_i = beta1 * m[i] + rest1 * g_i;
+      const A v_i = beta2 * v[i] + rest2 * (g_i * g_i);
+      m[i] = m_i;
+      v[i] = v_i;
+      p[i] = p[i] * decay - rate * (m_i / (fast_sqrt(v_i * correction2) + eps));
+    }
+    if (!compute_copy) continue;
+    T* const copy = compute_copy.data();
+    ASHLAR_SIMD
+    for (index_t i = begin; i < end; ++i) copy[i] = T(p[i]);
   }
-  if (!compute_copy) return;
-  T* const copy = compute_copy.data();
-  ASHLAR_OMP(parallel for if (worth_a_fork(n)))
-  for (index_t i = 0; i < n; ++i) copy[i] = T(p[i]);
 }
 
 }  // namespace ashlar::inline v0::ops::cpu

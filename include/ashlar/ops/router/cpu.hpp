@@ -38,17 +38,16 @@ void router_scores(ScoreFunction score, index_t n, const A* z, A* p) {
 template <class A>
 void top_columns(index_t n, index_t k, const A* p, const A* bias, std::int32_t* best) {
   const auto value = [=](index_t e) { return bias ? p[e] + bias[e] : p[e]; };
+  const auto better = [](A a, A b) { return a > b || (std::isnan(b) && !std::isnan(a)); };
   index_t kept = 0;
+  A last = 0;  // the value of the last one kept
   for (index_t e = 0; e < n; ++e) {
     const A v = value(e);
-    const auto beats = [=](index_t other) {
-      const A o = value(other);
-      return v > o || (std::isnan(o) && !std::isnan(v));
-    };
-    if (kept == k && !beats(best[k - 1])) continue;
+    if (kept == k && !better(v, last)) continue;
     index_t at = kept < k ? kept++ : k - 1;
-    for (; at > 0 && beats(best[at - 1]); --at) best[at] = best[at - 1];
+    for (; at > 0 && better(v, value(best[at - 1])); --at) best[at] = best[at - 1];
     best[at] = static_cast<std::int32_t>(e);
+    last = value(best[kept - 1]);
   }
 }
 
