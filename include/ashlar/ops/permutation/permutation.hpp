@@ -15,11 +15,12 @@
 namespace ashlar::inline v0::ops {
 
 namespace cuda {
-void sort_by_expert(Cuda::Queue&, TensorView<const std::int32_t, Cuda> experts, TensorView<std::int32_t, Cuda> position,
-                    TensorView<std::int32_t, Cuda> source, TensorView<std::int32_t, Cuda> offsets,
-                    TensorView<std::int32_t, Cuda> workspace);
-void sort_received(Cuda::Queue&, TensorView<const std::int32_t, Cuda> counts, TensorView<std::int32_t, Cuda> position,
-                   TensorView<std::int32_t, Cuda> source, TensorView<std::int32_t, Cuda> offsets);
+template <class Index>  // std::int32_t; a template, like all that instance files of Cuda list
+void sort_by_expert(Cuda::Queue&, TensorView<const Index, Cuda> experts, TensorView<Index, Cuda> position,
+                    TensorView<Index, Cuda> source, TensorView<Index, Cuda> offsets, TensorView<Index, Cuda> workspace);
+template <class Index>
+void sort_received(Cuda::Queue&, TensorView<const Index, Cuda> counts, TensorView<Index, Cuda> position,
+                   TensorView<Index, Cuda> source, TensorView<Index, Cuda> offsets);
 template <class T>
 void permute(Cuda::Queue&, TensorView<const T, Cuda> x, TensorView<const std::int32_t, Cuda> source, index_t top_k,
              TensorView<T, Cuda> out);
@@ -59,7 +60,7 @@ void sort_by_expert(typename D::Queue& queue, In<std::int32_t, D> experts, Tenso
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::sort_by_expert(experts, position, source, offsets);
   } else {
-    cuda::sort_by_expert(queue, experts, position, source, offsets, workspace);
+    cuda::sort_by_expert<std::int32_t>(queue, experts, position, source, offsets, workspace);
   }
 }
 
@@ -76,7 +77,7 @@ void sort_received(typename D::Queue& queue, In<std::int32_t, D> counts, TensorV
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::sort_received(counts, position, source, offsets);
   } else {
-    cuda::sort_received(queue, counts, position, source, offsets);
+    cuda::sort_received<std::int32_t>(queue, counts, position, source, offsets);
   }
 }
 

@@ -1,0 +1,110 @@
+// Token embedding on Cuda. Backward sorts the tokens by id; then one group of threads has all tokens of an id, and adds
+// their rows in order. Read next: device/cuda/counting_sort.cuh.
+#pragma once
+
+#include <cstdint>
+
+#include "ashlar/device/cuda/counting_sort.cuh"
+#include "ashlar/device/cuda/launch.cuh"
+#include "ashlar/device/cuda/pack.cuh"
+#include "ashlar/ops/embedding/embedding.hpp"
+#include "ashlar/ops/embedding/tuning.hpp"
+
+namespace ashlar::inline v0::ops::cuda {
+
+namespace kernel {
+
+template <class T>
+struct Embedding {
+  struct Params {
+    SortKeys ids;
+    Rows<const T> table;
+    Rows<T> out;
+    index_t rows, cols;
+    bool aligned;
+  };
+  using Shared = NoShared;
+  static constexpr int threads = embedding_tuning.threads, warps = threads / warp_size;
+
+  ASHLAR_DEVICE static void run(const Params& p, Simt<Shared>& ctx) {
+    constexpr int width = pack_size<T>;
+    const index_t row = ctx.block_x() * warps + ctx.warp();
+    if (row >= p.rows) return;
+    const index_t id = p.ids.of(ctx, row);
+    const bool here = id < p.ids.keys;
+    for (index_t c = ctx.lane() * width; c < p.cols; c += warp_size * width) {
+      // A count of 0 loads nothing, and gives zeros.
+      const auto values = load_pack<width>(ctx, p.table[here ? id : 0] + c, here ? p.cols - c : 0, p.aligned);
+      store_pack(ctx, p.out[row] + c, values, p.cols - c, p.aligned);
+    }
+  }
+};
+
+/// Block (r, s) adds columns of slab s of all tokens with the id of the r-th sorted token, if that is their first.
+template <class T>
+struct EmbeddingBackward {
+  using A = Acc<T>;
+  struct Params {
+    SortKeys ids;
+    const std::int32_t* order;  // tokens, sorted by id
+    Rows<const T> dy;
+    Rows<A> dtable;
+    index_t tokens, cols;
+    bool aligned;
+  };
+  using Shared = NoShared;
+  static constexpr int threads = embedding_tuning.backward_threads, width = pack_size<T>;
+  static constexpr int columns = threads * width;  // of a slab
+
+  ASHLAR_DEVICE static void run(const Params& p, Simt<Shared>& ctx) {
+    constexpr int rows = embedding_tuning.rows_in_flight;
+    const index_t first = ctx.block_x();
+    const auto id_at = [&](index_t r) { return p.ids.of(ctx, ctx.load(p.order + r)); };
+    const std::int32_t id = id_at(first);
+    if (id == p.ids.keys || (first > 0 && id_at(first - 1) == id)) return;
+    const index_t c = ctx.block_y() * columns + ctx.thread() * width, left = p.cols - c;
+    if (left <= 0) return;
+    A* const target = p.dtable[id] + c;
+    auto sum = load_pack<width>(ctx, target, left, p.aligned);
+    for (index_t r = first; r < p.tokens; r += rows) {
+      Pack<T, width> dy[rows];
+      int found = 0;
+      for (int k = 0; k < rows; ++k) {
+        if (found < k || r + k >= p.tokens || id_at(r + k) != id) continue;
+        dy[k] = load_pack<width>(ctx, p.dy[ctx.load(p.order + r + k)] + c, left, p.aligned);
+        ++found;
+      }
+      for (int k = 0; k < rows; ++k)
+        if (k < found)
+          for (int j = 0; j < width; ++j) sum.values[j] += A(dy[k].values[j]);
+      if (found < rows) break;
+    }
+    store_pack(ctx, target, sum, left, p.aligned);
+  }
+};
+
+}  // namespace kernel
+
+template <class T>
+void embedding(Cuda::Queue& queue, TensorView<const std::int32_t, Cuda> ids, TensorView<const T, Cuda> table,
+               index_t first_id, TensorView<T, Cuda> out) {
+  using Kernel = kernel::Embedding<T>;
+  launch<Kernel>(queue, {ceil_div(out.rows(), Kernel::warps)},
+                 {SortKeys{ids.data(), first_id, table.rows()}, rows_of(table), rows_of(out), out.rows(), out.cols(),
+                  packs_aligned<pack_size<T>>(table, out)});
+}
+
+template <class T>
+void embedding_backward(Cuda::Queue& queue, TensorView<const std::int32_t, Cuda> ids, TensorView<const T, Cuda> dy,
+                        index_t first_id, TensorView<Acc<T>, Cuda> dtable, TensorView<std::int32_t, Cuda> workspace) {
+  using Kernel = kernel::EmbeddingBackward<T>;
+  const SortKeys keys{ids.data(), first_id, dtable.rows()};
+  const index_t tokens = dy.rows();
+  if (tokens == 0) return;
+  const std::int32_t* const order = counting_sort(queue, keys, tokens, workspace.data());
+  launch<Kernel>(queue, {tokens, ceil_div(dy.cols(), Kernel::columns)},
+                 {keys, order, rows_of(dy), rows_of(dtable), tokens, dy.cols(),
+                  packs_aligned<Kernel::width>(dy) && packs_aligned<Kernel::width>(dtable)});
+}
+
+}  // namespace ashlar::inline v0::ops::cuda

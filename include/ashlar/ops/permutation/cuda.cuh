@@ -1,0 +1,178 @@
+// Token permutation on Cuda: a warp has a row, or a token with all its choices, and adds in their order.
+// Read next: ops/permutation/sort.cuh (where rows go), device/cuda/pack.cuh.
+#pragma once
+
+#include <cstdint>
+
+#include "ashlar/device/cuda/launch.cuh"
+#include "ashlar/device/cuda/pack.cuh"
+#include "ashlar/device/cuda/reduce.cuh"
+#include "ashlar/ops/permutation/permutation.hpp"
+#include "ashlar/ops/permutation/sort.cuh"
+#include "ashlar/ops/permutation/tuning.hpp"
+
+namespace ashlar::inline v0::ops::cuda {
+
+namespace kernel {
+
+/// A warp of the block has a row.
+struct WarpRows {
+  using Shared = NoShared;
+  static constexpr int threads = permutation_tuning.threads, warps = threads / warp_size;
+
+  ASHLAR_DEVICE static index_t row(const Simt<Shared>& ctx) { return ctx.block_x() * warps + ctx.warp(); }
+  static index_t blocks(index_t rows) { return ceil_div(rows, warps); }
+};
+
+template <class T>
+struct Permute : WarpRows {
+  struct Params {
+    Rows<const T> x;
+    const std::int32_t* source;
+    Rows<T> out;
+    index_t rows, cols;
+    int top_k;
+    bool aligned;
+  };
+
+  ASHLAR_DEVICE static void run(const Params& p, Simt<Shared>& ctx) {
+    constexpr int width = pack_size<T>;
+    const index_t row = WarpRows::row(ctx);
+    if (row >= p.rows) return;
+    const std::int32_t slot = ctx.load(p.source + row);
+    const T* const x = p.x[slot < 0 ? 0 : slot / p.top_k];
+    for (index_t c = ctx.lane() * width; c < p.cols; c += warp_size * width) {
+      // A count of 0 loads nothing, and gives zeros.
+      const auto values = load_pack<width>(ctx, x + c, slot < 0 ? 0 : p.cols - c, p.aligned);
+      store_pack(ctx, p.out[row] + c, values, p.cols - c, p.aligned);
+    }
+  }
+};
+
+/// out[n] (+)= the sum over the choices j of token n of weight(n, j) in[position[n, j]].
+template <class T>
+struct GatherSum : WarpRows {
+  using A = Acc<T>;
+  struct Params {
+    Rows<const T> in;
+    const std::int32_t* position;
+    Rows<const A> weights;  // weights.data null: all 1
+    Rows<T> out;
+    index_t rows, cols;
+    int top_k;
+    bool accumulate, aligned;
+  };
+
+  ASHLAR_DEVICE static void run(const Params& p, Simt<Shared>& ctx) {
+    constexpr int width = pack_size<T>;
+    const index_t row = WarpRows::row(ctx);
+    if (row >= p.rows) return;
+    for (index_t c = ctx.lane() * width; c < p.cols; c += warp_size * width) {
+      A sum[width] = {};
+      for (int k = 0; k < p.top_k; ++k) {
+        const std::int32_t from = ctx.load(p.position + row * p.top_k + k);
+        if (from < 0) continue;
+        const A weight = p.weights.data ? ctx.load(p.weights[row] + k) : A(1);
+        const auto in = load_pack<width>(ctx, p.in[from] + c, p.cols - c, p.aligned);
+        for (int j = 0; j < width; ++j) sum[j] += weight * A(in.values[j]);
+      }
+      Pack<T, width> out;
+      if (p.accumulate) {
+        out = load_pack<width>(ctx, p.out[row] + c, p.cols - c, p.aligned);
+        for (int j = 0; j < width; ++j) sum[j] += A(out.values[j]);
+      }
+      for (int j = 0; j < width; ++j) out.values[j] = T(sum[j]);
+      store_pack(ctx, p.out[row] + c, out, p.cols - c, p.aligned);
+    }
+  }
+};
+
+template <class T>
+struct UnpermuteBackward : WarpRows {
+  using A = Acc<T>;
+  struct Params {
+    Rows<const T> dy, in;
+    const std::int32_t* position;
+    Rows<const A> weights;
+    Rows<T> din;
+    Rows<A> dweights;
+    index_t rows, cols;
+    int top_k;
+    bool aligned;
+  };
+
+  ASHLAR_DEVICE static void run(const Params& p, Simt<Shared>& ctx) {
+    constexpr int width = pack_size<T>;
+    const index_t row = WarpRows::row(ctx);
+    if (row >= p.rows) return;
+    for (int k = 0; k < p.top_k; ++k) {
+      const std::int32_t at = ctx.load(p.position + row * p.top_k + k);
+      A dot = 0;
+      if (at >= 0) {
+        const A weight = ctx.load(p.weights[row] + k);
+        for (index_t c = ctx.lane() * width; c < p.cols; c += warp_size * width) {
+          // `in` is read before din is written: they may be the same.
+          const auto dy = load_pack<width>(ctx, p.dy[row] + c, p.cols - c, p.aligned);
+          const auto in = load_pack<width>(ctx, p.in[at] + c, p.cols - c, p.aligned);
+          Pack<T, width> din;
+          for (int j = 0; j < width; ++j) {
+            dot += A(dy.values[j]) * A(in.values[j]);
+            din.values[j] = T(weight * A(dy.values[j]));
+          }
+          store_pack(ctx, p.din[at] + c, din, p.cols - c, p.aligned);
+        }
+      }
+      dot = warp_sum(ctx, dot);
+      if (ctx.lane() == 0) ctx.store(p.dweights[row] + k, dot);
+    }
+  }
+};
+
+}  // namespace kernel
+
+template <class T>
+void permute(Cuda::Queue& queue, TensorView<const T, Cuda> x, TensorView<const std::int32_t, Cuda> source,
+             index_t top_k, TensorView<T, Cuda> out) {
+  using Kernel = kernel::Permute<T>;
+  launch<Kernel>(queue, {Kernel::blocks(out.rows())},
+                 {rows_of(x), source.data(), rows_of(out), out.rows(), out.cols(), static_cast<int>(top_k),
+                  packs_aligned<pack_size<T>>(x, out)});
+}
+
+template <class T>
+void permute_backward(Cuda::Queue& queue, TensorView<const T, Cuda> dout, TensorView<const std::int32_t, Cuda> position,
+                      index_t top_k, TensorView<T, Cuda> dx, bool accumulate) {
+  using Kernel = kernel::GatherSum<T>;
+  launch<Kernel>(queue, {Kernel::blocks(dx.rows())},
+                 {rows_of(dout),
+                  position.data(),
+                  {},
+                  rows_of(dx),
+                  dx.rows(),
+                  dx.cols(),
+                  static_cast<int>(top_k),
+                  accumulate,
+                  packs_aligned<pack_size<T>>(dout, dx)});
+}
+
+template <class T>
+void unpermute(Cuda::Queue& queue, TensorView<const T, Cuda> in, TensorView<const std::int32_t, Cuda> position,
+               TensorView<const Acc<T>, Cuda> weights, TensorView<T, Cuda> out, bool accumulate) {
+  using Kernel = kernel::GatherSum<T>;
+  launch<Kernel>(queue, {Kernel::blocks(out.rows())},
+                 {rows_of(in), position.data(), rows_of(weights), rows_of(out), out.rows(), out.cols(),
+                  static_cast<int>(weights.cols()), accumulate, packs_aligned<pack_size<T>>(in, out)});
+}
+
+template <class T>
+void unpermute_backward(Cuda::Queue& queue, TensorView<const T, Cuda> dy, TensorView<const T, Cuda> in,
+                        TensorView<const std::int32_t, Cuda> position, TensorView<const Acc<T>, Cuda> weights,
+                        TensorView<T, Cuda> din, TensorView<Acc<T>, Cuda> dweights) {
+  using Kernel = kernel::UnpermuteBackward<T>;
+  launch<Kernel>(
+      queue, {Kernel::blocks(weights.rows())},
+      {rows_of(dy), rows_of(in), position.data(), rows_of(weights), rows_of(din), rows_of(dweights), weights.rows(),
+       dy.cols(), static_cast<int>(weights.cols()), packs_aligned<pack_size<T>>(dy, in, din)});
+}
+
+}  // namespace ashlar::inline v0::ops::cuda

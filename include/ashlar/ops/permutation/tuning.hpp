@@ -1,0 +1,12 @@
+// Numbers of the permutation kernels. Read next: ops/permutation/cuda.cuh.
+#pragma once
+
+namespace ashlar::inline v0::ops {
+
+struct PermutationTuning {
+  int threads;       // of a block that moves rows; a warp has a row
+  int sort_threads;  // of a block that computes positions
+};
+inline constexpr PermutationTuning permutation_tuning{256, 256};
+
+}  // namespace ashlar::inline v0::ops
