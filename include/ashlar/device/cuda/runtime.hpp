@@ -1,6 +1,6 @@
 // The memory functions and the queue of Cuda, defined: over the CUDA Toolkit (ASHLAR_WITH_CUDA) or over the emulator
-// (ASHLAR_CUDA_EMULATED). Include it in a file that runs on Cuda; naming Cuda takes device/cuda/cuda.hpp alone.
-// Read next: device/cuda/launch.cuh.
+// (ASHLAR_CUDA_EMULATED); without either it defines nothing. Include it in a file that runs on Cuda; naming Cuda takes
+// device/cuda/cuda.hpp alone. Read next: device/cuda/launch.cuh.
 #pragma once
 
 #include "ashlar/device/cuda/cuda.hpp"
@@ -113,6 +113,4 @@ inline void Cuda::synchronize(Queue& queue) {
 
 }  // namespace ashlar::inline v0
 
-#else
-#error "device/cuda/runtime.hpp needs ASHLAR_WITH_CUDA=1 (the CUDA Toolkit) or ASHLAR_CUDA_EMULATED=1 (tests/simt)"
 #endif
