@@ -75,4 +75,33 @@ inline double fast_sqrt(double x) {
   return std::sqrt(x);
 }
 
+/// The natural logarithm of a normal x > 0, within 2 ulp or 1e-7, whichever is more.
+[[gnu::always_inline]] inline float fast_log(float x) {
+  // x = 2^e m with m in [sqrt(1/2), sqrt(2)); log m = 2 atanh(s) with s = (m - 1) / (m + 1), |s| < 0.172.
+  const auto bits = std::bit_cast<std::uint32_t>(x) - 0x3f3504f3u;
+  const auto e = static_cast<float>(static_cast<std::int32_t>(bits) >> 23);
+  const float m = std::bit_cast<float>((bits & 0x007fffffu) + 0x3f3504f3u);
+  const float s = (m - 1.0f) / (m + 1.0f), q = s * s;
+  float p = 2.0f / 9;
+  p = p * q + 2.0f / 7;
+  p = p * q + 2.0f / 5;
+  p = p * q + 2.0f / 3;
+  p = p * q + 2.0f;
+  return e * 0x1.62e42fp-1f + p * s;
+}
+
+/// cos(2 pi t) for t in [0, 1], within 1e-7.
+[[gnu::always_inline]] inline float fast_cos_turns(float t) {
+  // cos(2 pi t) = sin(pi / 2 - 2 pi |t - round(t)|), whose argument is within +-pi / 2: the Taylor series to z^11.
+  const float distance = t - static_cast<float>(static_cast<std::int32_t>(t + 0.5f));
+  const float nearest = std::bit_cast<float>(std::bit_cast<std::uint32_t>(distance) & 0x7fffffffu);
+  const float z = 0x1.921fb6p0f - 0x1.921fb6p2f * nearest, q = z * z;
+  float p = -1.0f / 39916800;
+  p = p * q + 1.0f / 362880;
+  p = p * q - 1.0f / 5040;
+  p = p * q + 1.0f / 120;
+  p = p * q - 1.0f / 6;
+  return (p * q) * z + z;
+}
+
 }  // namespace ashlar::inline v0

@@ -4,9 +4,10 @@
 #pragma once
 
 #include <array>
-#include <cmath>
 #include <cstdint>
 #include <string_view>
+
+#include "ashlar/core/math.hpp"
 
 namespace ashlar::inline v0 {
 
@@ -23,16 +24,20 @@ class RandomStream {
   constexpr RandomStream(std::uint64_t seed, std::uint64_t stream) : seed_(seed), stream_(stream) {}
 
   /// Four independent 32-bit words for this index.
-  constexpr std::array<std::uint32_t, 4> words(std::uint64_t index) const {
-    std::array<std::uint32_t, 4> c{lo(index), hi(index), lo(stream_), hi(stream_)};
+  [[gnu::always_inline]] constexpr std::array<std::uint32_t, 4> words(std::uint64_t index) const {
+    // Plain variables, so that a loop over indices vectorises.
+    std::uint32_t c0 = lo(index), c1 = hi(index), c2 = lo(stream_), c3 = hi(stream_);
     std::uint32_t k0 = lo(seed_), k1 = hi(seed_);
     for (int round = 0; round < 10; ++round) {
-      const std::uint64_t p0 = 0xD2511F53ull * c[0], p1 = 0xCD9E8D57ull * c[2];
-      c = {hi(p1) ^ c[1] ^ k0, lo(p1), hi(p0) ^ c[3] ^ k1, lo(p0)};
+      const std::uint64_t p0 = 0xD2511F53ull * c0, p1 = 0xCD9E8D57ull * c2;
+      c0 = hi(p1) ^ c1 ^ k0;
+      c1 = lo(p1);
+      c2 = hi(p0) ^ c3 ^ k1;
+      c3 = lo(p0);
       k0 += 0x9E3779B9u;
       k1 += 0xBB67AE85u;
     }
-    return c;
+    return {c0, c1, c2, c3};
   }
   constexpr std::uint64_t bits(std::uint64_t index) const {
     const auto w = words(index);
@@ -44,11 +49,12 @@ class RandomStream {
   std::uint64_t below(std::uint64_t index, std::uint64_t n) const {
     return static_cast<std::uint64_t>((static_cast<unsigned __int128>(bits(index)) * n) >> 64);
   }
-  /// Standard normal (Box and Muller 1958).
-  double normal(std::uint64_t index) const {
+  /// Standard normal (Box and Muller 1958), in the precision of float; |value| < 6.7.
+  [[gnu::always_inline]] float normal(std::uint64_t index) const {
     const auto w = words(index);
-    const double u = to_unit(std::uint64_t{w[0]} << 32 | w[1]), v = to_unit(std::uint64_t{w[2]} << 32 | w[3]);
-    return std::sqrt(-2.0 * std::log(u)) * std::cos(6.283185307179586 * v);
+    const float u = (static_cast<float>(static_cast<std::int32_t>(w[0] >> 1)) + 0.5f) * 0x1p-31f;
+    const float t = static_cast<float>(static_cast<std::int32_t>(w[1] >> 8)) * 0x1p-24f;
+    return fast_sqrt(-2.0f * fast_log(u)) * fast_cos_turns(t);
   }
 
  private:

@@ -30,30 +30,29 @@ class InitialValues {
   InitialValues(const Initializer& init, std::uint64_t seed, std::string_view name)
       : init_(init), stream_(seed, hash_name(name)) {}
 
-  /// The value of the element with this row-major index in the whole (logical) parameter.
-  double operator()(index_t element) const {
-    const auto i = static_cast<std::uint64_t>(element);
-    switch (init_.kind) {
-      case Initializer::Kind::constant: return init_.mean;
-      case Initializer::Kind::normal: return init_.mean + init_.std * stream_.normal(i);
-      case Initializer::Kind::truncated_normal: return init_.mean + truncated(i);
-    }
-    return 0;
-  }
-  /// out[i] = the value of element begin + i.
+  /// out[i] = the value of the element whose row-major index in the whole (logical) parameter is begin + i.
   template <class A>
   void fill(index_t begin, index_t n, A* out) const {
-    ASHLAR_OMP(parallel for schedule(static) if (n > 4096))
-    for (index_t i = 0; i < n; ++i) out[i] = static_cast<A>((*this)(begin + i));
+    if (init_.kind == Initializer::Kind::constant) {
+      std::fill(out, out + n, static_cast<A>(init_.mean));
+      return;
+    }
+    const auto std = static_cast<float>(init_.std), mean = static_cast<float>(init_.mean);
+    ASHLAR_OMP(parallel for simd schedule(static) if (n > 4096))
+    for (index_t i = 0; i < n; ++i)
+      out[i] = static_cast<A>(mean + std * stream_.normal(static_cast<std::uint64_t>(begin + i)));
+    if (init_.kind == Initializer::Kind::truncated_normal && 6.7 * init_.std > init_.cut) cut(begin, n, out);
   }
 
  private:
-  // Draws again, at indices far from any element's, until the value is within the cut.
-  double truncated(std::uint64_t i) const {
-    double value = init_.std * stream_.normal(i);
-    for (std::uint64_t attempt = 1; std::abs(value) > init_.cut && attempt < 64; ++attempt)
-      value = init_.std * stream_.normal(i + (attempt << 52));
-    return std::clamp(value, -init_.cut, init_.cut);
+  // Draws what is beyond the cut again, at indices far from any element's, until it is within.
+  template <class A>
+  void cut(index_t begin, index_t n, A* out) const {
+    const auto limit = static_cast<A>(init_.cut), mean = static_cast<A>(init_.mean);
+    for (index_t i = 0; i < n; ++i)
+      for (std::uint64_t attempt = 1; std::abs(out[i] - mean) > limit; ++attempt)
+        out[i] = mean + static_cast<A>(static_cast<float>(init_.std) *
+                                       stream_.normal(static_cast<std::uint64_t>(begin + i) + (attempt << 52)));
   }
 
   Initializer init_;
