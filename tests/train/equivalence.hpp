@@ -1,0 +1,154 @@
+// Layout equivalence: the same global batches on one rank and on any layout give the same losses and the same
+// parameters. Used by equivalence_dense.cpp and equivalence_moe.cpp.
+#pragma once
+
+#include <cmath>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "ashlar/comm/local.hpp"
+#include "ashlar/train/trainer.hpp"
+#include "catch.hpp"
+
+namespace equivalence {
+using namespace ashlar;
+
+/// Random tokens with documents: token 0 ends one.
+class Documents final : public TokenSource {
+ public:
+  void read(std::int64_t row, std::span<std::int32_t> tokens) const override { random_.read(row, tokens); }
+  std::int32_t end_of_document() const override { return 0; }
+  index_t vocab_size() const override { return random_.vocab_size(); }
+
+ private:
+  RandomTokens random_{7, 24};
+};
+
+/// Whole parameters and buffers by name, put together from the ranks' parts.
+using Tensors = std::map<std::string, std::vector<double>>;
+
+struct Run {
+  std::vector<double> losses, norms;
+  Tensors tensors;
+};
+
+template <class E>
+void collect(Trainer<E>& trainer, Tensors& all) {
+  for (auto& stage : trainer.stages()) {
+    for (auto& unit : stage->units()) {
+      const auto master = unit->master();
+      unit->layout().for_each_box(unit->shard_begin(), unit->shard_begin() + unit->shard_size(), [&](const Box& box) {
+        const auto& entry = unit->layout().entries()[box.parameter];
+        auto& whole = all[entry.info.name];
+        whole.resize(static_cast<std::size_t>(entry.info.shape.count()), NAN);
+        for_each_run(entry.info.shape, box, [&](index_t logical, index_t local, index_t n) {
+          for (index_t i = 0; i < n; ++i)
+            whole[static_cast<std::size_t>(logical + i)] = master.data()[box.begin - unit->shard_begin() + local + i];
+        });
+      });
+    }
+    for (const auto& buffer : stage->buffers())
+      all[buffer.name].assign(buffer.values.data(), buffer.values.data() + buffer.values.count());
+  }
+}
+
+/// `steps` steps of Recipe R in double on `ranks` threads.
+template <class R>
+Run run(const Config& config, int ranks, int steps) {
+  using E = Environment<R, Cpu, double>;
+  Run result;
+  std::mutex mutex;
+  LocalWorld::run(ranks, [&](Communicator world) {
+    Trainer<E> trainer(config, world);
+    Loader loader = trainer.loader(std::make_shared<Documents>());
+    for (int i = 0; i < steps; ++i) {
+      trainer.step(loader.next());
+      const StepResult r = trainer.result();
+      if (world.rank() == 0) {
+        result.losses.push_back(r.loss);
+        result.norms.push_back(r.grad_norm);
+      }
+    }
+    const std::scoped_lock lock(mutex);
+    collect(trainer, result.tensors);
+  });
+  return result;
+}
+
+struct Difference {
+  double loss = 0;  // the largest relative difference of a step's loss
+  double grad_norm = 0;
+  double parameter = 0;  // the largest norm of a tensor's difference over its norm
+  std::string worst;     // whose
+};
+
+inline Difference compare(const Run& a, const Run& b) {
+  Difference d;
+  const auto relative = [](double x, double y) { return std::abs(x - y) / std::abs(x); };
+  REQUIRE(a.losses.size() == b.losses.size());
+  for (std::size_t i = 0; i < a.losses.size(); ++i) {
+    d.loss = std::max(d.loss, relative(a.losses[i], b.losses[i]));
+    d.grad_norm = std::max(d.grad_norm, relative(a.norms[i], b.norms[i]));
+  }
+  REQUIRE(a.tensors.size() == b.tensors.size());
+  for (const auto& [name, x] : a.tensors) {
+    const auto found = b.tensors.find(name);
+    REQUIRE(found != b.tensors.end());
+    const auto& y = found->second;
+    REQUIRE(x.size() == y.size());
+    double difference = 0, norm = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      difference += (x[i] - y[i]) * (x[i] - y[i]);
+      norm += x[i] * x[i];
+    }
+    const double r = norm > 0 ? std::sqrt(difference / norm) : std::sqrt(difference);
+    if (!(r <= d.parameter)) {  // NaN too
+      d.parameter = r;
+      d.worst = name;
+    }
+  }
+  return d;
+}
+
+/// "dp_replicate 2 x tp 2".
+inline std::string describe(const Config& c, int ranks) {
+  const ParallelismConfig& p = c.parallelism;
+  std::string out;
+  const auto add = [&](int degree, const char* name) {
+    if (degree > 1) out += (out.empty() ? "" : " x ") + std::string(name) + " " + std::to_string(degree);
+  };
+  add(p.pipeline_parallel_degree, "pp");
+  add(p.data_parallel_replicate_degree, "dp_replicate");
+  add(p.data_parallel_shard_degree, "dp_shard");
+  add(p.tensor_parallel_degree, "tp");
+  add(p.expert_parallel_degree, "ep");
+  if (p.pipeline_parallel_degree > 1) out += ", " + p.pipeline_parallel_schedule;
+  if (p.fsdp_reshard_after_forward != "default") out += ", reshard " + p.fsdp_reshard_after_forward;
+  out += ", " + std::to_string(c.training.local_batch_size) + " rows at once";
+  if (c.activation_checkpoint.mode != "none") out += ", checkpoint " + c.activation_checkpoint.mode;
+  return std::to_string(ranks) + (ranks == 1 ? " rank" : " ranks: ") + out;
+}
+
+/// One line a layout, in the order they were run; the table of docs/equivalence.md.
+inline std::string table_row(const std::string& model, const std::string& layout, const Difference& d) {
+  const auto rounded = [](double x) {
+    if (x == 0) return std::string("0");
+    return "below 1e" + std::to_string(static_cast<int>(std::ceil(std::log10(x))));
+  };
+  return "| " + model + " | " + layout + " | " + rounded(d.loss) + " | " + rounded(d.parameter) + " |\n";
+}
+
+inline Config base_config() {
+  Config c;
+  c.training.seq_len = 8;
+  c.training.global_batch_size = 8;
+  c.training.local_batch_size = 8;
+  c.training.steps = 5;
+  c.lr_scheduler.warmup_steps = 2;
+  c.optimizer.lr = 1e-2;
+  return c;
+}
+
+}  // namespace equivalence
