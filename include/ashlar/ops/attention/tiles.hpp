@@ -9,7 +9,7 @@
 #include "ashlar/device/cpu.hpp"
 #include "ashlar/ops/attention/mask.hpp"
 #include "ashlar/ops/attention/shape.hpp"
-#include "ashlar/ops/attention/tile_product.hpp"
+#include "ashlar/ops/matmul/tile_product.hpp"
 
 namespace ashlar::inline v0::ops::cpu {
 

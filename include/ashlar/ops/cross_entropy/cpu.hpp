@@ -78,7 +78,7 @@ void cross_entropy_backward(TensorView<const Acc<T>, Cpu> logits, TensorView<con
     const A* const s = statistics.row(i);
     // The difference of two logits first: it keeps its digits where the logits are large.
     loss.data()[i] = target == ignore_index ? A(0) : std::log(s[1]) + (s[0] - s[2]);
-    if (dlogits.count() == 0) continue;
+    if (!dlogits) continue;
     T* const out = dlogits.row(i);
     if (target == ignore_index) {
       std::fill_n(out, vocab, T(0.0f));

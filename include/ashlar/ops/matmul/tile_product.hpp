@@ -1,5 +1,6 @@
-// Small matrix products on tiles that lie in the cache: the arithmetic of the Cpu attention. Written with the vector
-// types of g++ and clang, so that the accumulators stay in registers. Used by ops/attention/cpu.hpp.
+// Small matrix products on tiles that lie in the cache: the arithmetic of matmul and attention on the host. Written
+// with the vector types of g++ and clang, so that the sums stay in registers. Used by ops/matmul/blocked.hpp and
+// ops/attention/cpu.hpp.
 #pragma once
 
 #include <cstddef>
@@ -25,12 +26,18 @@ inline constexpr index_t lanes = vector_bytes / sizeof(A);
 /// Rows that one pass of tile_product makes at once; a tile's rows are padded to multiples of it.
 inline constexpr int tile_rows = vector_bytes == 64 ? 8 : 4;
 
-/// Aligned working memory of one thread, zero at first.
+/// Working memory of one thread, aligned to cache lines, zero at first.
 template <class A>
 class Scratch {
  public:
-  explicit Scratch(index_t count) : lines_(static_cast<std::size_t>(ceil_div(count, per_line))) {}
+  explicit Scratch(index_t count = 0) { at_least(count); }
   A* data() { return lines_.empty() ? nullptr : lines_.front().values; }
+  /// Grows to `count` elements, whose values are then arbitrary.
+  A* at_least(index_t count) {
+    const auto lines = static_cast<std::size_t>(ceil_div(count, per_line));
+    if (lines_.size() < lines) lines_ = std::vector<Line>(lines);
+    return data();
+  }
   operator A*() { return data(); }
 
  private:
