@@ -1,0 +1,30 @@
+// Tiny: a model family for tests, used as Family<Tiny>. Flavors: "debugmodel" (dense), "moe" (first block dense).
+// Sizes divide by tp 4 and ep 4.
+#pragma once
+
+#include "ashlar/models/sizes.hpp"
+
+namespace ashlar::inline v0 {
+
+struct Tiny {
+  static constexpr std::string_view name = "tiny";
+
+  static std::span<const Flavor> flavors() {
+    static constexpr Flavor all[] = {
+        {"debugmodel",
+         {.dim = 32, .num_layers = 2, .num_heads = 4, .num_kv_heads = 4, .vocab_size = 64, .hidden_dim = 48}},
+        {"moe",
+         {.dim = 32,
+          .num_layers = 3,
+          .num_heads = 4,
+          .num_kv_heads = 4,
+          .vocab_size = 64,
+          .hidden_dim = 48,
+          .num_dense_layers = 1,
+          .moe = {.num_experts = 4, .top_k = 2, .hidden_dim = 16, .num_shared_experts = 1}}},
+    };
+    return all;
+  }
+};
+
+}  // namespace ashlar::inline v0
