@@ -150,6 +150,7 @@ class Unit {
   void begin_gradient(Queue& queue) {
     if constexpr (E::has(fsdp)) {
       if (!pooled_gradients()) return;
+      settle();  // the micro-batch before this one
       gradient_slot_ = gradients_->take(nullptr);
       A* data = gradients_->data(gradient_slot_);
       D::fill_zero(queue, data, static_cast<std::size_t>(size()) * sizeof(A));
