@@ -1,8 +1,10 @@
-// What loops of the Cpu operations share: when a fork pays, and sums whose order depends on nothing but their length.
+// What loops of the Cpu operations share: when a fork pays, loops that call core/math.hpp, and sums whose order depends
+// on nothing but their length.
 // Read next: ops/rms_norm/cpu.hpp.
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
 #include "ashlar/core/config.hpp"
 #include "ashlar/core/shape.hpp"
@@ -13,6 +15,18 @@ namespace ashlar::inline v0 {
 /// clause of `omp parallel for`.
 constexpr bool worth_a_fork(index_t elements) {
   return elements >= 32768;
+}
+
+/// body(0) .. body(n - 1), independent of each other and calling fast_exp or fast_sqrt on A. For float they vectorise
+/// and the loop says so; for double they are calls, and a compiler that is told to vectorise a call warns.
+template <class A, class Body>
+[[gnu::always_inline]] inline void math_loop(index_t n, Body body) {
+  if constexpr (std::is_same_v<A, float>) {
+    ASHLAR_SIMD
+    for (index_t i = 0; i < n; ++i) body(i);
+  } else {
+    for (index_t i = 0; i < n; ++i) body(i);
+  }
 }
 
 /// The sum of term(0) .. term(n - 1) in 16 interleaved partial sums: it vectorises without leave to reorder

@@ -32,15 +32,15 @@ void adamw(const AdamWStep& step, TensorView<const Acc<T>, Cpu> gradient_scale, 
   ASHLAR_OMP(parallel for if (worth_a_fork(n)))
   for (index_t begin = 0; begin < n; begin += block) {
     const index_t end = std::min(n, begin + block);
-    ASHLAR_SIMD
-    for (index_t i = begin; i < end; ++i) {
+    math_loop<A>(end - begin, [=](index_t offset) {
+      const index_t i = begin + offset;
       const A g_i = g[i] * scale;
       const A m_i = beta1 * m[i] + rest1 * g_i;
       const A v_i = beta2 * v[i] + rest2 * (g_i * g_i);
       m[i] = m_i;
       v[i] = v_i;
       p[i] = p[i] * decay - rate * (m_i / (fast_sqrt(v_i * correction2) + eps));
-    }
+    });
     if (!compute_copy) continue;
     T* const copy = compute_copy.data();
     ASHLAR_SIMD

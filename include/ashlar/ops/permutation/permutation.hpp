@@ -66,7 +66,8 @@ void sort_by_expert(typename D::Queue& queue, In<std::int32_t, D> experts, Tenso
 
 /// The same for rows received from P peers: counts [P, E] rows came from each peer for each local expert, packed peer
 /// by peer, expert by expert. Row i of the received buffer goes to row position[i]; source is the inverse; offsets [E +
-/// 1].
+/// 1]. position and source may be longer than the sum of counts: both are -1 past it. They must not be shorter (on Cpu
+/// that throws Error).
 template <class D>
 void sort_received(typename D::Queue& queue, In<std::int32_t, D> counts, TensorView<std::int32_t, D> position,
                    TensorView<std::int32_t, D> source, TensorView<std::int32_t, D> offsets) {

@@ -20,14 +20,12 @@ namespace detail {
 template <class A>
 void router_scores(ScoreFunction score, index_t n, const A* z, A* p) {
   if (score == ScoreFunction::sigmoid) {
-    ASHLAR_SIMD
-    for (index_t e = 0; e < n; ++e) p[e] = sigmoid(z[e]);
+    math_loop<A>(n, [=](index_t e) { p[e] = sigmoid(z[e]); });
     return;
   }
   A top = z[0];
   for (index_t e = 1; e < n; ++e) top = z[e] > top ? z[e] : top;
-  ASHLAR_SIMD
-  for (index_t e = 0; e < n; ++e) p[e] = fast_exp(z[e] - top);
+  math_loop<A>(n, [=](index_t e) { p[e] = fast_exp(z[e] - top); });
   const A sum = lane_sum<A>(n, [=](index_t e) { return p[e]; });
   ASHLAR_SIMD
   for (index_t e = 0; e < n; ++e) p[e] /= sum;

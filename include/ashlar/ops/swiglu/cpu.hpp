@@ -17,8 +17,7 @@ void swiglu(TensorView<const T, Cpu> gate, TensorView<const T, Cpu> up, TensorVi
     const T* const g = gate.row(i);
     const T* const u = up.row(i);
     T* const out = h.row(i);
-    ASHLAR_SIMD
-    for (index_t c = 0; c < cols; ++c) out[c] = T(A(g[c]) * sigmoid(A(g[c])) * A(u[c]));
+    math_loop<A>(cols, [=](index_t c) { out[c] = T(A(g[c]) * sigmoid(A(g[c])) * A(u[c])); });
   }
 }
 
@@ -34,14 +33,13 @@ void swiglu_backward(TensorView<const T, Cpu> dh, TensorView<const T, Cpu> gate,
     const T* const u = up.row(i);
     T* const dg = dgate.row(i);
     T* const du = dup.row(i);
-    ASHLAR_SIMD
-    for (index_t c = 0; c < cols; ++c) {
+    math_loop<A>(cols, [=](index_t c) {
       // All three are read before either result is written: the results may take the place of the arguments.
       const A d_c = A(d[c]), g_c = A(g[c]), u_c = A(u[c]);
       const A s = sigmoid(g_c);
       dg[c] = T(d_c * u_c * (s * (A(1) + g_c * (A(1) - s))));
       du[c] = T(d_c * (g_c * s));
-    }
+    });
   }
 }
 
