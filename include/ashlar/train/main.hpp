@@ -83,13 +83,11 @@ void evaluate(const Config& config, Communicator world) {
   const RunData data = open_data(c, trainer.sizes().vocab_size);
   if (!data.held_out) throw ConfigError("evaluate needs --training.dataset text");
   Loader loader = trainer.loader(data.train);
-  if (!Checkpointer<E>(trainer, loader).load())
-    throw ConfigError(concat("there is no checkpoint below ", config.job.dump_folder,
-                             " to evaluate; set --job.dump_folder or ", "--checkpoint.initial_load_path"));
+  Checkpointer<E>(trainer, loader).load_model();
   const double loss = validate(trainer, data.held_out, -1);
   if (world.rank() == 0)
-    std::printf("held-out loss %.6f nats a byte after step %lld; a byte bigram model of the same text has %.6f\n", loss,
-                static_cast<long long>(trainer.step_count()), Bigram(*data.text).loss(*data.held_out));
+    std::printf("held-out loss %.6f nats a byte; a byte bigram model of the same text has %.6f\n", loss,
+                Bigram(*data.text).loss(*data.held_out));
 }
 
 template <class E>
@@ -99,9 +97,7 @@ void generate_text(const Config& config) {
   c.training.global_batch_size = 1;
   Trainer<E> trainer(c);
   Loader loader = trainer.loader(std::make_shared<RandomTokens>(0, 1));
-  if (!Checkpointer<E>(trainer, loader).load_weights())
-    throw ConfigError(
-        concat("there is no checkpoint below ", config.job.dump_folder, " to generate from; set --job.dump_folder"));
+  Checkpointer<E>(trainer, loader).load_model();
   std::fputs(config.generate.prompt.c_str(), stdout);
   generate(trainer, config.generate, [](char byte) {
     std::fputc(byte, stdout);

@@ -109,7 +109,6 @@ std::int64_t train_loop(const Config& config, Communicator world, const std::fun
     }
     checkpointer.save(step, step == steps, stopped);
   }
-  checkpointer.wait();
   if (stopped) note(concat("stopped after step ", trainer.step_count()));
   if (data.held_out && trainer.step_count() == steps) {
     const double loss = validate(trainer, data.held_out, -1);
