@@ -80,14 +80,14 @@ void attention(const AttentionShape& s, const typename M::State& mask, TensorVie
   using A = Acc<T>;
   const index_t dim = round_up(s.head_dim, lanes<A>), group = s.heads / s.kv_heads;
   const index_t tiles = ceil_div(s.query_len, query_tile), tasks = s.batch * s.heads * tiles;
-  const index_t max_width = round_up(std::min(s.query_len, query_tile), lanes<A>);
+  const index_t max_width = round_up(std::min(s.query_len, query_tile), tile_padding<A>);
   ASHLAR_OMP(parallel if (worth_a_fork(s.batch * s.heads * s.query_len * s.key_len))) {
     Scratch<A> q(s.head_dim * max_width), k(key_tile * dim), v(key_tile * dim), scores(key_tile * max_width);
     OnlineSoftmax<A> softmax(max_width, dim);
     ASHLAR_OMP(for schedule(dynamic))
     for (index_t task = 0; task < tasks; ++task) {
       const index_t b = task / (s.heads * tiles), h = task / tiles % s.heads, first = task % tiles * query_tile;
-      const index_t queries = std::min(query_tile, s.query_len - first), width = round_up(queries, lanes<A>);
+      const index_t queries = std::min(query_tile, s.query_len - first), width = round_up(queries, tile_padding<A>);
       const index_t position = s.query_offset + first;
       const auto here = [&](const auto& x) { return head_rows(x, s.query_len, b, first, queries, h, s.head_dim); };
       load_transposed(here(query), static_cast<A>(s.scale), q.data(), width);

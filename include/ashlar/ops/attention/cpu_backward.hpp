@@ -47,7 +47,7 @@ void attention_backward(const AttentionShape& s, const typename M::State& mask, 
                         TensorView<T, Cpu> dkey, TensorView<T, Cpu> dvalue, TensorView<Acc<T>, Cpu>) {
   using A = Acc<T>;
   const index_t dim = round_up(s.head_dim, lanes<A>), group = s.heads / s.kv_heads;
-  const index_t max_width = round_up(std::min(s.query_len, query_tile), lanes<A>);
+  const index_t max_width = round_up(std::min(s.query_len, query_tile), tile_padding<A>);
   const index_t key_rows = round_up(s.key_len, key_tile);
   const A scale = static_cast<A>(s.scale);
   ASHLAR_OMP(parallel if (worth_a_fork(s.batch * s.heads * s.query_len * s.key_len))) {
@@ -63,7 +63,7 @@ void attention_backward(const AttentionShape& s, const typename M::State& mask, 
       std::fill_n(dv.data(), key_rows * dim, A(0));
       for (index_t h = kv * group; h < (kv + 1) * group; ++h)
         for (index_t first = 0; first < s.query_len; first += query_tile) {
-          const index_t queries = std::min(query_tile, s.query_len - first), width = round_up(queries, lanes<A>);
+          const index_t queries = std::min(query_tile, s.query_len - first), width = round_up(queries, tile_padding<A>);
           const index_t position = s.query_offset + first;
           const auto here = [&](const auto& x) { return head_rows(x, s.query_len, b, first, queries, h, s.head_dim); };
           load_tile(here(query), q.data(), dim);

@@ -17,8 +17,8 @@ namespace detail {
 /// Columns of b that one pass of the tile kernel takes.
 template <class A>
 inline constexpr index_t strip = 2 * lanes<A>;
-/// The most rows, columns and terms of a block.
-inline constexpr index_t block_rows = 256, block_terms = 256;
+/// The most rows (and columns) and terms of a block: a strip of b fills half of a 32 KiB first-level cache.
+inline constexpr index_t block_rows = 256, block_terms = 128;
 
 /// target: groups of `group` rows of x [rows, cols], each stored column by column: group g, column j, row i of the
 /// group at (g * cols + j) * group + i. x(i, j) = source[i * row + j * col]; rows past the last are zero.
@@ -62,7 +62,7 @@ template <class T, class C>
 void block_product(const Product<T, C>& p, index_t i0, index_t rows, index_t j0, index_t cols) {
   using A = Acc<T>;
   constexpr index_t width = strip<A>;
-  // Kept by the thread: at most three blocks of block_rows by block_terms.
+  // Kept by the thread; bounded by the size of blocks.
   thread_local Scratch<A> memory;
   const index_t padded_rows = round_up(rows, tile_rows), padded_cols = round_up(cols, width);
   const index_t depth = std::min(p.k, block_terms);
@@ -102,14 +102,14 @@ void dot_product_rows(const Product<T, C>& p) {
 /// The product for any T; k > 0. The same bits whatever the number of threads.
 template <class T, class C>
 void blocked_product(const Product<T, C>& p) {
-  constexpr index_t few_rows = 4, smallest_block = 64, enough_tasks = 16, worth_threads = index_t{1} << 20;
+  constexpr index_t few_rows = 4, smallest_block = 64, enough_tasks = 16;
   if (p.m <= few_rows && p.transpose_b && !p.transpose_a) return detail::dot_product_rows(p);
   // Large blocks are copied less often for what they compute; small ones share the work more evenly.
   index_t rows = detail::block_rows, cols = detail::block_rows;
   const auto tasks = [&] { return ceil_div(p.m, rows) * ceil_div(p.n, cols); };
   while (tasks() < enough_tasks && rows > smallest_block) (rows >= cols ? rows : cols) /= 2;
   const index_t across = ceil_div(p.n, cols), count = tasks();
-  ASHLAR_OMP(parallel for schedule(dynamic) if (count > 1 && p.m * p.n * p.k > worth_threads))
+  ASHLAR_OMP(parallel for schedule(dynamic) if (count > 1 && p.m * p.n * p.k > 1 << 20))
   for (index_t t = 0; t < count; ++t) {
     const index_t i0 = t / across * rows, j0 = t % across * cols;
     detail::block_product(p, i0, std::min(rows, p.m - i0), j0, std::min(cols, p.n - j0));

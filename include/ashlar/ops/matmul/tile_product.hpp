@@ -25,6 +25,9 @@ template <class A>
 inline constexpr index_t lanes = vector_bytes / sizeof(A);
 /// Rows that one pass of tile_product makes at once; a tile's rows are padded to multiples of it.
 inline constexpr int tile_rows = vector_bytes == 64 ? 8 : 4;
+/// What a length is padded to that is rows of one product and columns of another.
+template <class A>
+inline constexpr index_t tile_padding = lanes<A> > tile_rows ? lanes<A> : tile_rows;
 
 /// Working memory of one thread, aligned to cache lines, zero at first.
 template <class A>
