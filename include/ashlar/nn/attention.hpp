@@ -173,7 +173,7 @@ class Attention {
   }
   static typename MaskT::State mask(Context<E>& c) {
     if constexpr (MaskT::needs_documents)
-      return {c.batch.document_start.data(), c.batch.seq_len};
+      return {c.batch.document_start.data(), c.cache ? c.cache->capacity : c.batch.seq_len};
     else
       return {};
   }

@@ -15,8 +15,9 @@ struct MicroBatch {
   index_t seq_len = 0;                        // S
   TensorView<const std::int32_t, D> tokens;   // [N]
   TensorView<const std::int32_t, D> targets;  // [N]; ignore_index where nothing is to be predicted
-  TensorView<const std::int32_t, D>
-      document_start;     // [N]; the position where the token's document begins; may be empty
+  /// [N]: the position where the token's document begins; may be empty. With a key-value cache it covers all positions
+  /// that the cache has room for, [B capacity].
+  TensorView<const std::int32_t, D> document_start;
   double loss_scale = 1;  // 1 / valid tokens of the global batch
 
   index_t rows() const { return batch * seq_len; }

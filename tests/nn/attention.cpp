@@ -1,0 +1,144 @@
+#include "ashlar/nn/attention.hpp"
+
+#include "nn/finite_difference.hpp"
+
+using namespace ashlar;
+
+namespace {
+
+// A mask of a user's own: a query sees itself and the two tokens before.
+struct SlidingWindow {
+  struct State {};
+  static constexpr bool needs_documents = false;
+  static constexpr index_t width = 3;
+  static bool visible(const State&, index_t, index_t q, index_t k) { return k <= q && k > q - width; }
+  static KeyRange keys(const State&, index_t, index_t q_begin, index_t q_end, index_t key_len) {
+    return {std::max(index_t{0}, q_begin - width + 1), std::min(q_end, key_len)};
+  }
+  static bool all_visible(const State&, index_t, index_t q_begin, index_t q_end, index_t k_begin, index_t k_end) {
+    return k_end <= q_begin + 1 && k_begin > q_end - 1 - width;
+  }
+};
+
+struct UsesSdpa : Recipe<Attn<Sdpa>> {};
+struct UsesFlash : Recipe<Attn<Flash<Causal>>> {};
+struct UsesDocuments : Recipe<Attn<Flex<BlockCausal>>> {};
+struct UsesWindow : Recipe<Attn<Flex<SlidingWindow>>> {};
+
+constexpr index_t sequences = 2, seq_len = 6, rows = sequences * seq_len;
+
+template <class E>
+struct AttentionSubject : test::Subject<E> {
+  using View = TensorView<double, Cpu>;
+
+  explicit AttentionSubject(const AttentionSizes& s)
+      : sizes(s),
+        rope(this->memory, this->queue, seq_len, s.head_dim, 100),
+        attention(this->declarations, s, 0, rope, .02) {
+    this->batch = {sequences, seq_len, {}, {}, {starts, {rows}}, 1};
+    this->add_input({rows, s.dim});
+    this->forward = [this](Context<E>& c, const auto& in) { return std::vector{attention.forward(c, in[0], saved)}; };
+    this->recompute = [this](Context<E>& c) { attention.recompute(c, saved); };
+    this->backward = [this](Context<E>& c, const auto& dys) {
+      return std::vector{attention.backward(c, dys[0].reshaped({rows, sizes.dim}), saved)};
+    };
+  }
+
+  std::int32_t starts[rows] = {0, 0, 0, 3, 3, 3, 0, 1, 1, 1, 1, 5};
+  AttentionSizes sizes;
+  RopeTable<E> rope;
+  Attention<E> attention;
+  typename Attention<E>::Saved saved;
+};
+
+template <class R>
+void check_gradients(index_t heads, index_t kv_heads) {
+  using E = test::InDouble<R>;
+  AttentionSubject<E> s({8, heads, kv_heads, 4});
+  test::GradientLaw<E>(s).check();
+}
+
+// What is fed token by token, or in uneven pieces, through the cache comes out as from the whole pass.
+template <class R>
+void check_cache(std::initializer_list<index_t> pieces) {
+  using E = test::InDouble<R>;
+  AttentionSubject<E> s({8, 4, 2, 4});
+  test::GradientLaw<E> law(s);
+  const auto whole = law.evaluate().front();
+  KeyValueCache<E> cache(s.memory, 1, sequences, seq_len, 2 * 4);
+  Arena<Cpu> scratch(s.memory);
+  for (const index_t n : pieces) {
+    Context<E> c(s.queue, scratch);
+    c.batch = s.batch;
+    c.batch.seq_len = n;
+    c.cache = &cache;
+    Tensor<double, Cpu> x(s.memory, {sequences * n, 8});
+    for (index_t b = 0; b < sequences; ++b)
+      std::copy_n(s.inputs[0].data() + (b * seq_len + cache.length) * 8, n * 8, x.data() + b * n * 8);
+    typename Attention<E>::Saved saved;
+    const auto y = s.attention.forward(c, x.view(), saved);
+    for (index_t b = 0; b < sequences; ++b)
+      for (index_t i = 0; i < n * 8; ++i) {
+        INFO("position " << cache.length + i / 8 << " of sequence " << b);
+        const index_t at = (b * seq_len + cache.length) * 8 + i;
+        CHECK(y.data()[b * n * 8 + i] == Approx(whole[static_cast<std::size_t>(at)]).epsilon(1e-12).margin(1e-13));
+      }
+    cache.length += n;
+    scratch.clear();
+  }
+  REQUIRE(cache.length == seq_len);
+}
+
+}  // namespace
+
+TEST_CASE("attention's gradients, by kind") {
+  check_gradients<UsesSdpa>(2, 2);
+  check_gradients<UsesFlash>(2, 2);
+  check_gradients<UsesDocuments>(2, 2);
+  check_gradients<UsesWindow>(2, 2);
+}
+
+TEST_CASE("attention's gradients with grouped key-value heads") {
+  check_gradients<UsesSdpa>(4, 2);
+  check_gradients<UsesDocuments>(4, 1);
+}
+
+TEST_CASE("attention sees what its mask shows, and nothing else") {
+  using E = test::InDouble<UsesWindow>;
+  AttentionSubject<E> s({8, 2, 2, 4});
+  test::GradientLaw<E> law(s);
+  const auto before = law.evaluate().front();
+  s.inputs[0].data()[1 * 8 + 2] += 1;  // position 1 of the first sequence
+  const auto after = law.evaluate().front();
+  for (index_t row = 0; row < rows; ++row) {
+    const auto* a = before.data() + row * 8;
+    const bool changed = !std::equal(a, a + 8, after.data() + row * 8);
+    CHECK(changed == (row >= 1 && row < 1 + SlidingWindow::width));
+  }
+}
+
+TEST_CASE("token by token through the key-value cache is the whole pass") {
+  check_cache<UsesSdpa>({1, 1, 1, 1, 1, 1});
+  check_cache<UsesWindow>({1, 1, 1, 1, 1, 1});
+  check_cache<UsesDocuments>({1, 1, 1, 1, 1, 1});
+}
+
+TEST_CASE("a prompt and what follows through the key-value cache are the whole pass") {
+  check_cache<UsesSdpa>({4, 1, 1});
+  check_cache<UsesWindow>({2, 3, 1});
+  check_cache<UsesDocuments>({4, 2});
+}
+
+TEST_CASE("heads that tp does not divide are refused in words") {
+  using E = test::InDouble<UsesSdpa>;
+  test::Subject<E> s;
+  Declarations<E> d(s.memory, s.queue, {0, 4}, {});
+  RopeTable<E> rope(s.memory, s.queue, 4, 4, 100);
+  try {
+    Attention<E>(d, {16, 4, 2, 4}, 0, rope, .02);
+    FAIL("no error");
+  } catch (const ConfigError& e) {
+    CHECK(std::string(e.what()) ==
+          "--parallelism.tensor_parallel_degree 4 must divide the 4 heads and the 2 key-value heads");
+  }
+}
