@@ -25,7 +25,7 @@ struct Case {
     exp_avg.randomise(3, 0.01);
     exp_avg_sq.randomise(4, 0.01);
     for (index_t i = 0; i < n; ++i) exp_avg_sq.at(i) = std::abs(exp_avg_sq.at(i));
-    typename D::Queue queue;
+    auto& queue = test::queue<D>();
     DeviceTensor<A, D> g(gradient, {offset, 0}), p(parameter, {offset, 0}), m(exp_avg, {offset, 0});
     DeviceTensor<A, D> v(exp_avg_sq, {offset, 0}), s(gradient_scale);
     DeviceTensor<T, D> c({copy ? n : 0}, {offset, 0});

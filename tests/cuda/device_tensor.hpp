@@ -1,6 +1,6 @@
-// Runs an operation on Cpu and, under every schedule of the emulator, on Cuda, and compares. Tensors have gaps between
-// rows and odd addresses where a test wants them; on Cuda, memory that nothing has written can't be read.
-// Read next: tests/cuda/rms_norm.cpp.
+// Runs an operation on Cpu and, under every schedule of the emulator (or again and again on a GPU), on Cuda, and
+// compares. Tensors have gaps between rows and odd addresses where a test wants them; on Cuda, memory that nothing has
+// written can't be read. Read next: tests/cuda/rms_norm.cpp.
 #pragma once
 
 #include <cstring>
@@ -9,9 +9,19 @@
 #include "../ops/test_tensor.hpp"
 #include "ashlar/device/cuda/runtime.hpp"
 #include "catch.hpp"
+
+#if ASHLAR_CUDA_EMULATED
 #include "simt/schedule.hpp"
+#endif
 
 namespace ashlar::test {
+
+/// One queue for all tests: on a GPU it takes a while to create.
+template <class D>
+typename D::Queue& queue() {
+  static typename D::Queue queue;
+  return queue;
+}
 
 /// Where the rows of a tensor lie: so many elements into the allocation, with so many unused ones after each.
 struct Layout {
@@ -25,15 +35,14 @@ class DeviceTensor {
     stride_ = (shape.rank() ? shape[-1] : 1) + layout.gap;
     bytes_ = static_cast<std::size_t>(layout.offset + view().rows() * stride_) * sizeof(T);
     data_ = static_cast<T*>(D::allocate(bytes_));
-    if constexpr (std::is_same_v<D, Cpu>) std::memset(static_cast<void*>(data_), 0xff, bytes_);  // Cuda does it itself
+    poison();
   }
   DeviceTensor(const TestTensor<T>& host, Layout layout = {}) : DeviceTensor(host.shape(), layout) {
-    typename D::Queue queue;
     const index_t cols = host.cols();
     std::vector<T> row(static_cast<std::size_t>(cols));
     for (index_t r = 0; r < host.rows(); ++r) {
       for (index_t c = 0; c < cols; ++c) row[static_cast<std::size_t>(c)] = host.at(r, c);
-      D::upload(queue, view().row(r), row.data(), row.size() * sizeof(T));
+      D::upload(queue<D>(), view().row(r), row.data(), row.size() * sizeof(T));
     }
   }
   ~DeviceTensor() { D::deallocate(data_, bytes_); }
@@ -46,9 +55,8 @@ class DeviceTensor {
 
   /// All elements, in order. Fails the test if anything else in the allocation was written.
   std::vector<double> values() const {
-    typename D::Queue queue;
     std::vector<T> all(bytes_ / sizeof(T));
-    D::download(queue, all.data(), data_, bytes_);
+    D::download(queue<D>(), all.data(), data_, bytes_);
     std::vector<double> out;
     bool gaps_intact = true;
     for (index_t i = -layout_.offset; i < static_cast<index_t>(all.size()) - layout_.offset; ++i) {
@@ -66,6 +74,13 @@ class DeviceTensor {
   }
 
  private:
+  /// All bits set: what the emulator's fresh memory holds, which it also takes for unwritten.
+  void poison() {
+    if (ASHLAR_CUDA_EMULATED && !std::is_same_v<D, Cpu>) return;
+    const std::vector<std::uint8_t> ones(bytes_, std::uint8_t{0xff});
+    D::upload(queue<D>(), data_, ones.data(), bytes_);
+  }
+
   Shape shape_;
   Layout layout_;
   index_t stride_;
@@ -93,12 +108,14 @@ void agrees_with_cpu(Run run, double tolerance, double floor = 1e-2) {
   const Results want = run(Cpu{});
   Results first;
   for (const int attempt : {0, 1, 2, 3}) {
-    using simt::Schedule;
     CAPTURE(attempt);
+#if ASHLAR_CUDA_EMULATED
+    using simt::Schedule;
     const simt::ScheduleScope scope(attempt == 0   ? Schedule::round_robin
                                     : attempt == 1 ? Schedule::adversarial
                                                    : Schedule::random,
                                     static_cast<std::uint64_t>(attempt));
+#endif
     const Results got = run(Cuda{});
     if (attempt > 0) {
       CHECK(same_bits(got.numbers, first.numbers));

@@ -31,7 +31,7 @@ void casts_agree() {
     test::agrees_with_cpu(
         [&](auto device) {
           using D = decltype(device);
-          typename D::Queue queue;
+          auto& queue = test::queue<D>();
           DeviceTensor<From, D> from(x, {offset, 0});
           DeviceTensor<To, D> to({n}, {offset, 0});
           ops::cast<From, To, D>(queue, from.view(), to.view());
@@ -53,7 +53,7 @@ TEMPLATE_TEST_CASE("add on Cuda agrees with Cpu", "[elementwise]", float, double
     test::agrees_with_cpu(
         [&](auto device) {
           using D = decltype(device);
-          typename D::Queue queue;
+          auto& queue = test::queue<D>();
           DeviceTensor<T, D> dev_a(a, {offset, 0}), dev_b(b, {offset, 0}), own({n}, {offset, 0});
           DeviceTensor<T, D>& out = place == 0 ? own : place == 1 ? dev_a : dev_b;
           ops::add<T, D>(queue, dev_a, dev_b, out);
@@ -82,7 +82,7 @@ TEMPLATE_TEST_CASE("sum on Cuda agrees with Cpu, whatever the alignment", "[elem
       test::agrees_with_cpu(
           [&](auto device) {
             using D = decltype(device);
-            typename D::Queue queue;
+            auto& queue = test::queue<D>();
             DeviceTensor<T, D> dev_x(x, {offset, 0});
             DeviceTensor<double, D> dev_total(total), workspace({ops::sum_workspace<D>(n)});
             ops::sum<T, D>(queue, dev_x.view(), dev_total, workspace);
@@ -106,7 +106,7 @@ TEMPLATE_TEST_CASE("count_non_finite on Cuda agrees with Cpu", "[elementwise]", 
     test::agrees_with_cpu(
         [&](auto device) {
           using D = decltype(device);
-          typename D::Queue queue;
+          auto& queue = test::queue<D>();
           DeviceTensor<T, D> dev_x(x, {offset, 0});
           DeviceTensor<std::int32_t, D> dev_count(count);
           ops::count_non_finite<T, D>(queue, dev_x.view(), dev_count);

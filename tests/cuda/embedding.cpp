@@ -39,7 +39,7 @@ TEMPLATE_TEST_CASE("embedding on Cuda agrees with Cpu", "[embedding]", float, do
     test::agrees_with_cpu(
         [&](auto device) {
           using D = decltype(device);
-          typename D::Queue queue;
+          auto& queue = test::queue<D>();
           DeviceTensor<std::int32_t, D> dev_ids(ids);
           DeviceTensor<T, D> dev_table(table, layout), out({rows, cols}, layout);
           ops::embedding<T, D>(queue, dev_ids, dev_table, first, out);
@@ -62,7 +62,7 @@ TEMPLATE_TEST_CASE("embedding_backward on Cuda agrees with Cpu, bit by bit", "[e
     test::agrees_with_cpu(
         [&](auto device) {
           using D = decltype(device);
-          typename D::Queue queue;
+          auto& queue = test::queue<D>();
           DeviceTensor<std::int32_t, D> dev_ids(ids),
               workspace({ops::embedding_backward_workspace<D>(tokens, vocabulary)});
           DeviceTensor<T, D> dev_dy(dy, layout);

@@ -20,7 +20,7 @@ TEMPLATE_TEST_CASE("sum_of_squares on Cuda agrees with Cpu, whatever the alignme
       test::agrees_with_cpu(
           [&](auto device) {
             using D = decltype(device);
-            typename D::Queue queue;
+            auto& queue = test::queue<D>();
             DeviceTensor<T, D> dev_x(x, {offset, 0});
             DeviceTensor<double, D> dev_sum(sum), workspace({ops::sum_of_squares_workspace<D>(n)});
             ops::sum_of_squares<T, D>(queue, dev_x.view(), dev_sum, workspace);
@@ -34,7 +34,7 @@ TEMPLATE_TEST_CASE("sum_of_squares on Cuda agrees with Cpu, whatever the alignme
 }
 
 TEST_CASE("sum_of_squares on Cuda refuses a workspace that is too small", "[gradient_norm]") {
-  Cuda::Queue queue;
+  auto& queue = test::queue<Cuda>();
   TestTensor<float> x({100});
   DeviceTensor<float, Cuda> dev_x(x);
   DeviceTensor<double, Cuda> sum({1}), workspace({0});
@@ -51,7 +51,7 @@ TEMPLATE_TEST_CASE("clip_scale on Cuda agrees with Cpu", "[gradient_norm]", floa
       test::agrees_with_cpu(
           [&](auto device) {
             using D = decltype(device);
-            typename D::Queue queue;
+            auto& queue = test::queue<D>();
             DeviceTensor<double, D> dev_squares(squares);
             DeviceTensor<T, D> out({2});
             ops::clip_scale<T, D>(queue, dev_squares, max_norm, out.view());

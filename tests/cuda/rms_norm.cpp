@@ -27,7 +27,7 @@ struct Case {
 
   Results forward(auto device, Layout layout) const {
     using D = decltype(device);
-    typename D::Queue queue;
+    auto& queue = test::queue<D>();
     DeviceTensor<T, D> dev_x(x, layout), w(weight, {layout.offset, 0}), y(x.shape(), layout);
     DeviceTensor<Acc<T>, D> rstd({x.rows()});
     ops::rms_norm<T, D>(queue, dev_x, {}, w, 1e-5, {}, y, rstd);
@@ -36,7 +36,7 @@ struct Case {
   /// With h in the place of x, of the residual, or of neither.
   Results forward_residual(auto device, Layout layout, int place) const {
     using D = decltype(device);
-    typename D::Queue queue;
+    auto& queue = test::queue<D>();
     DeviceTensor<T, D> dev_x(x, layout), r(residual, layout), w(weight, {layout.offset, 0}), y(x.shape(), layout);
     DeviceTensor<T, D> own_h(x.shape(), layout);
     DeviceTensor<T, D>& h = place == 0 ? own_h : place == 1 ? dev_x : r;
@@ -46,7 +46,7 @@ struct Case {
   }
   Results backward(auto device, Layout layout, bool accumulate, bool in_place) const {
     using D = decltype(device);
-    typename D::Queue queue;
+    auto& queue = test::queue<D>();
     DeviceTensor<T, D> h(x, layout), w(weight, {layout.offset, 0}), y(x.shape(), layout), dev_dy(dy, layout);
     DeviceTensor<T, D> unwritten(x.shape(), layout), given(dx, layout);
     DeviceTensor<T, D>& target = in_place ? dev_dy : accumulate ? given : unwritten;
@@ -84,7 +84,7 @@ TEMPLATE_TEST_CASE("rms_norm_backward on Cuda agrees with Cpu", "[rms_norm]", fl
       const bool accumulate = cols % 2 == 0, in_place = !accumulate && rows % 2;
       CAPTURE(rows, cols, layout.offset, accumulate, in_place);
       test::agrees_with_cpu([&](auto device) { return c.backward(device, layout, accumulate, in_place); },
-                            8 * test::tolerance<T>, 0.1);
+                            4 * test::tolerance<T>, 1);
     }
 }
 

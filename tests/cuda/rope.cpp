@@ -40,7 +40,7 @@ TEMPLATE_TEST_CASE("rope on Cuda agrees with Cpu", "[rope]", float, double, bf16
         test::agrees_with_cpu(
             [&](auto device) {
               using D = decltype(device);
-              typename D::Queue queue;
+              auto& queue = test::queue<D>();
               DeviceTensor<T, D> dev_x(x, layout);
               DeviceTensor<Acc<T>, D> dev_table(table, layout);
               ops::rope<T, D>(queue, dev_x, head_dim, seq_len, offset, dev_table, direction);
@@ -53,7 +53,7 @@ TEMPLATE_TEST_CASE("rope on Cuda agrees with Cpu", "[rope]", float, double, bf16
 TEST_CASE("rope on Cuda there and back is the identity", "[rope]") {
   TestTensor<double> x({33, 128});
   x.randomise(1);
-  Cuda::Queue queue;
+  auto& queue = test::queue<Cuda>();
   DeviceTensor<double, Cuda> dev_x(x), table(rotation_table<double>(33, 64));
   ops::rope<double, Cuda>(queue, dev_x, 64, 33, 0, table, ops::Direction::forward);
   CHECK(test::max_error(dev_x.values(), x.values()) > 0.1);

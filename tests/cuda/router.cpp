@@ -42,7 +42,7 @@ struct Case {
 
   Results operator()(auto device) const {
     using D = decltype(device);
-    typename D::Queue queue;
+    auto& queue = test::queue<D>();
     const index_t tokens = logits.rows(), n = logits.cols(), k = options.top_k;
     TestTensor<std::int32_t> some({n});
     some.fill(3);

@@ -18,7 +18,7 @@ TEMPLATE_TEST_CASE("swiglu on Cuda agrees with Cpu", "[swiglu]", float, double, 
     test::agrees_with_cpu(
         [&](auto device) {
           using D = decltype(device);
-          typename D::Queue queue;
+          auto& queue = test::queue<D>();
           DeviceTensor<T, D> g(gate, layout), u(up, layout), own({rows, cols}, layout);
           DeviceTensor<T, D>& h = place == 0 ? own : place == 1 ? g : u;
           ops::swiglu<T, D>(queue, g, u, h);
@@ -39,7 +39,7 @@ TEMPLATE_TEST_CASE("swiglu_backward on Cuda agrees with Cpu", "[swiglu]", float,
     test::agrees_with_cpu(
         [&](auto device) {
           using D = decltype(device);
-          typename D::Queue queue;
+          auto& queue = test::queue<D>();
           DeviceTensor<T, D> d(dh, layout), g(gate, layout), u(up, layout);
           DeviceTensor<T, D> own_dgate({rows, cols}, layout), own_dup({rows, cols}, layout);
           DeviceTensor<T, D>& dgate = place == 1 ? d : place == 2 ? g : own_dgate;
@@ -61,7 +61,7 @@ TEST_CASE("swiglu on Cuda treats halves of one tensor, and extreme gates, as Cpu
   test::agrees_with_cpu(
       [&](auto device) {
         using D = decltype(device);
-        typename D::Queue queue;
+        auto& queue = test::queue<D>();
         DeviceTensor<float, D> x(both), h({33, 1200});
         ops::swiglu<float, D>(queue, x.view().columns(0, 1200), x.view().columns(1200, 1200), h.view());
         return Results{{h.values()}};

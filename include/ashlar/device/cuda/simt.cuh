@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "ashlar/core/config.hpp"
 #include "ashlar/core/dtype.hpp"
@@ -64,7 +65,17 @@ class Simt {
   }
   template <class T>
   __device__ __forceinline__ void store(T* p, T value) const {
-    *p = value;
+    // Structs of 8 or 16 bytes are stored by one instruction, spelled out: nvcc takes such stores apart when another
+    // branch stores the members one by one.
+    if constexpr (std::is_class_v<T> && sizeof(T) == 16 && alignof(T) == 16) {
+      const auto v = __builtin_bit_cast(uint4, value);
+      asm volatile("st.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(p), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
+    } else if constexpr (std::is_class_v<T> && sizeof(T) == 8 && alignof(T) == 8) {
+      const auto v = __builtin_bit_cast(uint2, value);
+      asm volatile("st.v2.b32 [%0], {%1, %2};" ::"l"(p), "r"(v.x), "r"(v.y) : "memory");
+    } else {
+      *p = value;
+    }
   }
 
   /// All threads of the block arrive before any goes on; memory written before is visible after.

@@ -66,20 +66,28 @@ struct EmbeddingBackward {
     if (left <= 0) return;
     A* const target = p.dtable[id] + c;
     auto sum = load_pack<width>(ctx, target, left, p.aligned);
-    for (index_t r = first; r < p.tokens; r += rows) {
-      Pack<T, width> dy[rows];
-      int found = 0;
-      for (int k = 0; k < rows; ++k) {
-        if (found < k || r + k >= p.tokens || id_at(r + k) != id) continue;
-        dy[k] = load_pack<width>(ctx, p.dy[ctx.load(p.order + r + k)] + c, left, p.aligned);
-        ++found;
-      }
+    const index_t end = end_of_id(p, first, id_at);
+    for (index_t r = first; r < end; r += rows) {
+      Pack<T, width> dy[rows];  // all loads are under way before the first is added
       for (int k = 0; k < rows; ++k)
-        if (k < found)
+        if (r + k < end) dy[k] = load_pack<width>(ctx, p.dy[ctx.load(p.order + r + k)] + c, left, p.aligned);
+      for (int k = 0; k < rows; ++k)
+        if (r + k < end)
           for (int j = 0; j < width; ++j) sum.values[j] += A(dy[k].values[j]);
-      if (found < rows) break;
     }
     store_pack(ctx, target, sum, left, p.aligned);
+  }
+
+ private:
+  /// Past the last sorted token with the id of the one at `first`: steps double, then halve, as most ids are rare.
+  template <class IdAt>
+  ASHLAR_DEVICE static index_t end_of_id(const Params& p, index_t first, const IdAt& id_at) {
+    const std::int32_t id = id_at(first);
+    index_t last = first, step = 1;  // `last` has the id
+    for (; last + step < p.tokens && id_at(last + step) == id; step *= 2) last += step;
+    for (; step > 0; step /= 2)
+      if (last + step < p.tokens && id_at(last + step) == id) last += step;
+    return last + 1;
   }
 };
 

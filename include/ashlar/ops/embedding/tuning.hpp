@@ -8,6 +8,6 @@ struct EmbeddingTuning {
   int backward_threads;  // of a block of the backward kernel: columns of one id, in packs
   int rows_in_flight;    // of dy that a thread loads before it adds them
 };
-inline constexpr EmbeddingTuning embedding_tuning{256, 128, 4};
+inline constexpr EmbeddingTuning embedding_tuning{256, 128, 8};
 
 }  // namespace ashlar::inline v0::ops
