@@ -118,7 +118,7 @@ class Communicator {
 
   int rank() const { return backend_ ? backend_->rank() : 0; }
   int size() const { return backend_ ? backend_->size() : 1; }
-  CommunicatorBackend* backend() const { return backend_.get(); }
+  const std::shared_ptr<CommunicatorBackend>& backend() const { return backend_; }
 
   /// data [count] becomes the reduction over all ranks, in rank order on every rank: the same bits everywhere.
   template <class T>

@@ -4,6 +4,7 @@
 
 #include <chrono>
 
+#include "ashlar/comm/staged.hpp"
 #include "ashlar/data/loader.hpp"
 #include "ashlar/data/random_tokens.hpp"
 #include "ashlar/data/text.hpp"
@@ -37,6 +38,7 @@ class Trainer {
   explicit Trainer(const Config& config, Communicator world = {})
       : config_(config),
         mesh_(compiled_degrees<E>(degrees_of(config.parallelism), world.size()), world),
+        device_mesh_(mesh_.degrees(), on_device(world)),
         sizes_(find_flavor(E::Recipe::ModelFamily::name, E::Recipe::ModelFamily::flavors(), config.model.flavor)),
         batch_(batch_layout(config, mesh_)),
         schedule_(schedule_of(config.parallelism, mesh_, batch_.micro_batches)),
@@ -49,7 +51,8 @@ class Trainer {
     for (auto& stage : stages_)
       for (auto& unit : stage->units()) units.push_back(unit.get());
     const OptimizerConfig& o = config.optimizer;
-    optimizer_.emplace(memory_, queue_, mesh_, std::move(units), AdamWOptions{o.beta1, o.beta2, o.eps, o.weight_decay});
+    optimizer_.emplace(memory_, queue_, device_mesh_, std::move(units),
+                       AdamWOptions{o.beta1, o.beta2, o.eps, o.weight_decay});
     const index_t tokens = batch_.local_rows * batch_.seq_len;
     for (auto* ids : {&tokens_, &targets_, &document_start_}) *ids = Tensor<std::int32_t, D>(memory_, {tokens});
   }
@@ -131,14 +134,14 @@ class Trainer {
     for (std::size_t s = 0; s < layers.size(); ++s) {
       if (schedule_.stage_to_rank[s] != mesh_.coordinate(Axis::pp)) continue;
       stages_.push_back(std::make_unique<Stage>(sizes_, layers[s],
-                                                StageSetup<E>{memory_, queue_, mesh_, batch_.seq_len,
+                                                StageSetup<E>{memory_, queue_, device_mesh_, batch_.seq_len,
                                                               keep_of<E>(config_.activation_checkpoint.mode), units}));
       stages_.back()->initialize(static_cast<std::uint64_t>(config_.training.seed));
       stages_by_number_[s] = stages_.back().get();
     }
     const pipeline::Schedule lowered = pipeline::lower(schedule_);
-    train_.emplace(lowered, stages_by_number_, mesh_.communicator(Axis::pp));
-    evaluate_.emplace(pipeline::forward_only(lowered), stages_by_number_, mesh_.communicator(Axis::pp));
+    train_.emplace(lowered, stages_by_number_, device_mesh_.communicator(Axis::pp));
+    evaluate_.emplace(pipeline::forward_only(lowered), stages_by_number_, device_mesh_.communicator(Axis::pp));
     count_parameters();
   }
   // Logical sizes are in the layouts; each stage knows its own.
@@ -198,13 +201,20 @@ class Trainer {
     return loss;
   }
 
+  // The world for buffers of D: the world itself where D's memory is the host's.
+  Communicator on_device(const Communicator& world) {
+    if constexpr (std::is_same_v<D, Cuda>)
+      if (world.size() > 1) return Communicator(std::make_shared<StagedBackend<D>>(world.backend(), queue_));
+    return world;
+  }
+
   Config config_;
-  Mesh mesh_;
+  Queue queue_;
+  Mesh mesh_, device_mesh_;  // for host memory, and for the device's
   DecoderSizes sizes_;
   BatchLayout batch_;
   pipeline::Schedule schedule_;
   LrSchedule lr_;
-  Queue queue_;
   Memory<D> memory_;
   std::vector<std::unique_ptr<Stage>> stages_;
   std::vector<Stage*> stages_by_number_;

@@ -110,13 +110,17 @@ class AllToAllDispatcher {
       std::vector<std::int32_t> offsets(experts + 1), mine(experts), theirs(experts);
       D::download(c.queue, offsets.data(), saved.local.offsets.data(), offsets.size() * sizeof(std::int32_t));
       for (std::size_t e = 0; e < experts; ++e) mine[e] = offsets[e + 1] - offsets[e];
+      ArenaScope scope(c.scratch_arena());
+      auto send = c.template scratch<std::int32_t>(counts.shape());
       const std::vector<index_t> even(ranks, local);
-      c.expert_parallel.all_to_all(static_cast<const std::int32_t*>(mine.data()), even, theirs.data(), even).wait();
+      D::upload(c.queue, send.data(), mine.data(), experts * sizeof(std::int32_t));
+      D::synchronize(c.queue);
+      c.expert_parallel.all_to_all(static_cast<const std::int32_t*>(send.data()), even, counts.data(), even).wait();
+      D::download(c.queue, theirs.data(), counts.data(), experts * sizeof(std::int32_t));
       for (std::size_t e = 0; e < experts; ++e) {
         saved.sent[e / static_cast<std::size_t>(local)] += mine[e];
         saved.received[e / static_cast<std::size_t>(local)] += theirs[e];
       }
-      D::upload(c.queue, counts.data(), theirs.data(), theirs.size() * sizeof(std::int32_t));
     }
     const index_t rows = std::accumulate(saved.received.begin(), saved.received.end(), index_t{0});
     saved.position = c.template kept<std::int32_t>({rows});

@@ -1,0 +1,113 @@
+// Training steps On<Cuda>, through the emulator, equal training steps On<Cpu>: the dense model and the mixture of
+// experts, on one rank and on two with fsdp (and ep).
+#include <cmath>
+
+#include "ashlar/comm/local.hpp"
+#include "ashlar/device/cuda/runtime.hpp"
+#include "ashlar/moe/moe.hpp"
+#include "ashlar/ops/all_cuda.cuh"
+#include "ashlar/train/trainer.hpp"
+#include "catch.hpp"
+#include "tiny_family.hpp"
+
+using namespace ashlar;
+
+namespace {
+
+template <class D>
+struct Dense
+    : Recipe<Family<Tiny>, Attn<Flex<BlockCausal>>, Parallel<fsdp>, ActivationCheckpoint<None, Selective>, On<D>> {};
+template <class D>
+struct Experts : Recipe<Family<Tiny>, Ffn<MoE<TopK<Sigmoid>>>, Parallel<fsdp * ep>, On<D>> {};
+
+struct Result {
+  std::vector<double> losses, norms;
+  // Of rank 0, a unit each: what the first step's gradients left in exp_avg, and the weights after the last step.
+  std::vector<std::vector<float>> gradients, weights;
+};
+
+template <class D>
+std::vector<float> on_host(typename D::Queue& queue, TensorView<float, D> x) {
+  std::vector<float> host(static_cast<std::size_t>(x.count()));
+  D::download(queue, host.data(), x.data(), host.size() * sizeof(float));
+  return host;
+}
+
+double relative_difference(const std::vector<float>& a, const std::vector<float>& b) {
+  REQUIRE(a.size() == b.size());
+  double difference = 0, norm = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    difference += (double(a[i]) - b[i]) * (double(a[i]) - b[i]);
+    norm += double(a[i]) * a[i];
+  }
+  return std::sqrt(difference / norm);
+}
+
+template <class E>
+Result train(const Config& config, int ranks) {
+  Result result;
+  LocalWorld::run(ranks, [&](Communicator world) {
+    Trainer<E> trainer(config, world);
+    Loader loader = trainer.loader(std::make_shared<RandomTokens>(3, 32));
+    for (int i = 0; i < 2; ++i) {
+      trainer.step(loader.next());
+      const StepResult r = trainer.result();
+      if (world.rank() != 0) continue;
+      result.losses.push_back(r.loss);
+      result.norms.push_back(r.grad_norm);
+      auto& optimizer = trainer.optimizer();
+      for (std::size_t u = 0; u < optimizer.units().size(); ++u) {
+        if (i == 0)
+          result.gradients.push_back(on_host(trainer.queue(), optimizer.state(u).exp_avg.view()));
+        else
+          result.weights.push_back(on_host(trainer.queue(), optimizer.units()[u]->master()));
+      }
+    }
+  });
+  return result;
+}
+
+Config config(const char* flavor) {
+  Config c;
+  c.model.flavor = flavor;
+  c.training.seq_len = 12;
+  c.training.local_batch_size = 1;
+  c.training.global_batch_size = 2;
+  c.training.steps = 4;
+  c.lr_scheduler.warmup_steps = 1;
+  return c;
+}
+
+template <template <class> class R>
+void equal_on_both(const Config& c, int ranks) {
+  const Result cpu = train<Environment<R<Cpu>, Cpu, float>>(c, ranks);
+  const Result cuda = train<Environment<R<Cuda>, Cuda, float>>(c, ranks);
+  for (std::size_t i = 0; i < cpu.losses.size(); ++i) {
+    CAPTURE(ranks, i);
+    CHECK(cuda.losses[i] == Approx(cpu.losses[i]).epsilon(1e-5));
+    CHECK(cuda.norms[i] == Approx(cpu.norms[i]).epsilon(1e-5));
+  }
+  for (std::size_t u = 0; u < cpu.gradients.size(); ++u) {
+    CAPTURE(ranks, u);
+    CHECK(relative_difference(cpu.gradients[u], cuda.gradients[u]) < 1e-5);
+    CHECK(relative_difference(cpu.weights[u], cuda.weights[u]) < 1e-5);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("the dense model on Cuda equals Cpu") {
+  equal_on_both<Dense>(config("debugmodel"), 1);
+  equal_on_both<Dense>(config("debugmodel"), 2);
+  Config selective = config("debugmodel");
+  selective.activation_checkpoint.mode = "selective";
+  equal_on_both<Dense>(selective, 1);
+}
+
+TEST_CASE("the mixture of experts on Cuda equals Cpu") {
+  equal_on_both<Experts>(config("moe"), 1);
+  equal_on_both<Experts>(config("moe"), 2);
+  Config spread = config("moe");
+  spread.parallelism.expert_parallel_degree = 2;
+  equal_on_both<Experts>(spread, 2);
+}
