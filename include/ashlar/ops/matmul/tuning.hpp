@@ -1,0 +1,14 @@
+// Numbers of the matrix product on Cuda. Read next: ops/matmul/cuda.cuh.
+#pragma once
+
+#include <cstddef>
+
+namespace ashlar::inline v0::ops {
+
+struct MatmulTuning {
+  std::size_t cached_algorithms;  // that a host thread remembers for each pair of types
+  int scale_threads;              // of a block that scales a result when there is nothing to add
+};
+inline constexpr MatmulTuning matmul_tuning{256, 256};
+
+}  // namespace ashlar::inline v0::ops

@@ -1,0 +1,174 @@
+#include "ashlar/ops/attention/cuda.cuh"
+
+#include <memory>
+
+#include "ashlar/ops/attention/attention.hpp"
+#include "device_tensor.hpp"
+
+using namespace ashlar;
+using ops::AttentionShape;
+using test::DeviceTensor;
+using test::Layout;
+using test::Results;
+using test::TestTensor;
+
+namespace {
+
+/// Masks of a user's own. Window: the last `width` positions, with tight bounds. Everything: no mask. Sparse: no query
+/// of every third position sees any key, and the bounds say nothing.
+struct Window {
+  struct State {
+    index_t width = 0;
+  };
+  static constexpr bool needs_documents = false;
+  ASHLAR_HOST_DEVICE static bool visible(const State& s, index_t, index_t q, index_t k) {
+    return k <= q && k > q - s.width;
+  }
+  ASHLAR_HOST_DEVICE static KeyRange keys(const State& s, index_t, index_t q_begin, index_t q_end, index_t key_len) {
+    return {q_begin < s.width ? 0 : q_begin - s.width + 1, q_end < key_len ? q_end : key_len};
+  }
+  ASHLAR_HOST_DEVICE static bool all_visible(const State& s, index_t, index_t q_begin, index_t q_end, index_t k_begin,
+                                             index_t k_end) {
+    return k_end <= q_begin + 1 && k_begin > q_end - 1 - s.width;
+  }
+};
+struct Everything {
+  struct State {};
+  static constexpr bool needs_documents = false;
+  ASHLAR_HOST_DEVICE static bool visible(const State&, index_t, index_t, index_t) { return true; }
+  ASHLAR_HOST_DEVICE static KeyRange keys(const State&, index_t, index_t, index_t, index_t key_len) {
+    return {0, key_len};
+  }
+  ASHLAR_HOST_DEVICE static bool all_visible(const State&, index_t, index_t, index_t, index_t, index_t) { return true; }
+};
+struct Sparse {
+  struct State {};
+  static constexpr bool needs_documents = false;
+  ASHLAR_HOST_DEVICE static bool visible(const State&, index_t b, index_t q, index_t k) {
+    return q % 3 != 1 && (q + k + b) % 2 == 0;
+  }
+  ASHLAR_HOST_DEVICE static KeyRange keys(const State&, index_t, index_t, index_t, index_t key_len) {
+    return {0, key_len};
+  }
+  ASHLAR_HOST_DEVICE static bool all_visible(const State&, index_t, index_t, index_t, index_t, index_t) {
+    return false;
+  }
+};
+static_assert(Mask<Window> && Mask<Everything> && Mask<Sparse>);
+
+AttentionShape sizes(index_t batch, index_t query_len, index_t key_len, index_t heads, index_t kv_heads,
+                     index_t head_dim, index_t query_offset = 0, index_t spare = 0) {
+  return {batch,       query_len, key_len, key_len + spare, heads, kv_heads, head_dim, 1 / std::sqrt(double(head_dim)),
+          query_offset};
+}
+
+/// Forward and backward agree with Cpu, bit for bit from run to run. Rows of key and value past key_len hold NaN, and
+/// their gradients stay unwritten. make_state(device) makes the mask's state, in that device's memory.
+template <class M, class T>
+void check_attention(const AttentionShape& s, Layout layout, auto make_state, double scale = 1) {
+  const Shape queries{s.batch * s.query_len, s.heads * s.head_dim};
+  const Shape keys{s.batch * s.key_capacity, s.kv_heads * s.head_dim};
+  TestTensor<T> query(queries), dout(queries), key(keys), value(keys);
+  query.randomise(1, scale);
+  key.randomise(2);
+  value.randomise(3);
+  dout.randomise(4);
+  for (index_t b = 0; b < s.batch; ++b)
+    for (index_t i = b * s.key_capacity + s.key_len; i < (b + 1) * s.key_capacity; ++i)
+      for (index_t c = 0; c < key.cols(); ++c)
+        key.at(i, c) = value.at(i, c) = T(std::numeric_limits<float>::quiet_NaN());
+  INFO("batch " << s.batch << " queries " << s.query_len << " keys " << s.key_len << " heads " << s.heads << "/"
+                << s.kv_heads << " dim " << s.head_dim << " offset " << s.query_offset);
+  test::agrees_with_cpu(
+      [&](auto device) {
+        using D = decltype(device);
+        typename D::Queue queue;
+        const auto state = make_state(device);
+        const DeviceTensor<T, D> q(query, layout), k(key, layout), v(value, {layout.offset, 2 * layout.gap}),
+            d(dout, layout), out(queries, layout), dq(queries, layout), dk(keys, layout), dv(keys);
+        const DeviceTensor<Acc<T>, D> lse(Shape{s.batch * s.heads * s.query_len}), delta(lse.view().shape());
+        ops::attention<M, T, D>(queue, s, state.mask, q, k, v, out.view(), lse.view());
+        ops::attention_backward<M, T, D>(queue, s, state.mask, q, k, v, out, lse, d, dq.view(), dk.view(), dv.view(),
+                                         delta.view());
+        return Results{{out.values(), lse.values(), dq.values(), dk.values(), dv.values()}};
+      },
+      8 * test::tolerance<T> * scale, 1);
+}
+
+/// The state of a mask that needs none of the device's memory.
+template <class M>
+auto plain(typename M::State mask = {}) {
+  struct State {
+    typename M::State mask;
+  };
+  return [=](auto) { return State{mask}; };
+}
+
+/// Sequences whose documents have these lengths, over and over.
+auto documents(index_t batch, index_t seq_len, const std::vector<std::int32_t>& lengths) {
+  TestTensor<std::int32_t> start({batch, seq_len});
+  for (index_t b = 0; b < batch; ++b) {
+    std::int32_t begin = 0;
+    auto which = static_cast<std::size_t>(b);
+    for (std::int32_t i = 0; i < seq_len; ++i) {
+      if (i >= begin + lengths[which % lengths.size()]) begin = i, ++which;
+      start.at(b, i) = begin;
+    }
+  }
+  return [=](auto device) {
+    struct State {
+      std::unique_ptr<DeviceTensor<std::int32_t, decltype(device)>> memory;
+      BlockCausal::State mask;
+    };
+    auto memory = std::make_unique<DeviceTensor<std::int32_t, decltype(device)>>(start);
+    const BlockCausal::State mask{memory->view().data(), seq_len};
+    return State{std::move(memory), mask};
+  };
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("attention on Cuda agrees with Cpu: causal", "[attention]", float, double, bf16) {
+  using T = TestType;
+  check_attention<Causal, T>(sizes(1, 1, 1, 1, 1, 16), {}, plain<Causal>());
+  check_attention<Causal, T>(sizes(2, 33, 33, 2, 2, 8), {1, 3}, plain<Causal>());
+  check_attention<Causal, T>(sizes(1, 65, 65, 4, 2, 13), {0, 4}, plain<Causal>());        // grouped heads
+  check_attention<Causal, T>(sizes(2, 9, 70, 3, 1, 16, 61, 5), {}, plain<Causal>());      // a cache with room
+  check_attention<Causal, T>(sizes(2, 1, 40, 4, 2, 24, 39, 3), {0, 1}, plain<Causal>());  // one new token
+  check_attention<Causal, T>(sizes(1, 20, 45, 2, 1, 16), {}, plain<Causal>());            // keys that nobody sees
+}
+
+TEMPLATE_TEST_CASE("attention on Cuda agrees with Cpu: head dimensions", "[attention]", float, double, bf16) {
+  using T = TestType;
+  for (const index_t dim : {1, 3, 64, 65, 128, 200, 256}) {
+    const index_t length = dim > 64 ? 9 : 35;
+    check_attention<Causal, T>(sizes(1, length, length, 2, 1, dim), test::layouts[dim % 3], plain<Causal>());
+  }
+  CHECK_THROWS_AS((check_attention<Causal, T>(sizes(1, 1, 1, 1, 1, 257), {}, plain<Causal>())), Error);
+}
+
+TEMPLATE_TEST_CASE("attention on Cuda agrees with Cpu: documents", "[attention]", float, double, bf16) {
+  using T = TestType;
+  check_attention<BlockCausal, T>(sizes(2, 80, 80, 2, 1, 16), {}, documents(2, 80, {5, 1, 40, 2}));
+  check_attention<BlockCausal, T>(sizes(1, 65, 65, 2, 2, 16), {0, 2}, documents(1, 65, {64}));
+  check_attention<BlockCausal, T>(sizes(1, 50, 50, 1, 1, 16), {}, documents(1, 50, {1}));
+}
+
+TEMPLATE_TEST_CASE("attention on Cuda agrees with Cpu: a mask of the user's own", "[attention]", float, double, bf16) {
+  using T = TestType;
+  check_attention<Window, T>(sizes(1, 100, 100, 2, 1, 16), {}, plain<Window>({7}));
+  check_attention<Everything, T>(sizes(1, 20, 70, 2, 2, 16), {1, 0}, plain<Everything>());
+  check_attention<Sparse, T>(sizes(2, 37, 66, 2, 1, 16), {}, plain<Sparse>());  // queries that see no key
+}
+
+TEMPLATE_TEST_CASE("attention on Cuda agrees with Cpu: empty dimensions", "[attention]", float, bf16) {
+  using T = TestType;
+  check_attention<Causal, T>(sizes(0, 5, 5, 2, 1, 16), {}, plain<Causal>());
+  check_attention<Causal, T>(sizes(2, 0, 5, 2, 1, 16), {}, plain<Causal>());
+  check_attention<Everything, T>(sizes(2, 5, 0, 2, 1, 16, 0, 2), {}, plain<Everything>());
+}
+
+TEMPLATE_TEST_CASE("attention on Cuda agrees with Cpu: large scores", "[attention]", float, double) {
+  using T = TestType;
+  check_attention<Causal, T>(sizes(1, 40, 40, 1, 1, 16), {}, plain<Causal>(), 30);
+}
