@@ -109,7 +109,7 @@ class MixtureOfExperts {
   }
   /// Makes the dispatched rows and the activations again; saved.x must be valid.
   void recompute(Context<E>& c, Saved& saved) {
-    saved.router.x = saved.x;
+    if constexpr (requires { saved.router.x = saved.x; }) saved.router.x = saved.x;
     if (shared_) {
       saved.shared.x = saved.x;
       shared_->recompute(c, saved.shared);

@@ -19,8 +19,10 @@ struct RoutedTokens {
 };
 
 /// A router module: built from the declarations, the token width and the sizes; `route` keeps what `backward` needs in
-/// Saved, and `backward` adds to dx [N, dim] the gradient through the weights. `finish_step` runs once a step, after
-/// all micro-batches, with the group over which tokens were spread.
+/// Saved, and `backward` adds to dx [N, dim] the gradient through the weights. x itself may be dropped and made again
+/// in between: a Saved with a member `x` has it set to the new one. What route counts, it counts where
+/// Context::count_routing says so. `finish_step` runs once a step, after all micro-batches, with the group over which
+/// tokens were spread.
 template <class R, class E>
 concept RouterModule = std::constructible_from < R,
         Declarations<E>

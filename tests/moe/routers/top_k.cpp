@@ -1,0 +1,67 @@
+#include "ashlar/moe/routers/top_k.hpp"
+
+#include "moe/router_laws.hpp"
+
+using namespace ashlar;
+
+namespace {
+
+struct Plainest : Recipe<> {};
+using E = test::InDouble<Plainest>;
+
+template <class Score>
+void check_laws() {
+  for (const index_t top_k : {1, 2})
+    for (const bool norm : {false, true})
+      test::router_laws<E, TopKRouter<E, Score>>(
+          {.num_experts = 5, .top_k = top_k, .route_norm = norm, .route_scale = 2.5});
+  test::router_laws<E, TopKRouter<E, Score>>({.num_experts = 3, .top_k = 3, .load_balance_coeff = 0});
+}
+
+// A router of 4 experts whose gate is 4 times the identity: a one-hot token goes to its own expert.
+struct OneHot : test::RouterBench<E, TopKRouter<E, Sigmoid>> {
+  explicit OneHot(const MoeSizes& sizes) : RouterBench(4, sizes) {
+    for (int i = 0; i < 16; ++i) unit.master().data()[i] = i % 5 == 0 ? 4 : 0;
+  }
+  RoutedTokens<E> route_counts(const std::vector<int>& counts) {
+    std::vector<double>& rows = tokens;
+    for (std::size_t e = 0; e < counts.size(); ++e)
+      for (int i = 0; i < counts[e]; ++i)
+        for (std::size_t c = 0; c < 4; ++c) rows.push_back(c == e ? 1 : 0);
+    return route({rows.data(), {static_cast<index_t>(rows.size()) / 4, 4}}, true);
+  }
+  std::vector<double> tokens;
+};
+
+}  // namespace
+
+TEST_CASE("top-k by softmax keeps the laws of routers") {
+  check_laws<Softmax>();
+}
+
+TEST_CASE("top-k by sigmoid keeps the laws of routers") {
+  check_laws<Sigmoid>();
+}
+
+TEST_CASE("the bias moves by the sign of the imbalance, less the mean") {
+  OneHot s({.num_experts = 4, .top_k = 1, .load_balance_coeff = 1e-3});
+  const auto routed = s.route_counts({10, 0, 3, 3});
+  REQUIRE(test::count_slots(routed, 4) == std::vector<double>{10, 0, 3, 3});
+  s.router.finish_step(s.queue, {});
+  CHECK(test::close(s.bias(), {-0.0015, 0.0005, 0.0005, 0.0005}));
+}
+
+TEST_CASE("the bias steers the selection, and not the weights") {
+  OneHot s({.num_experts = 4, .top_k = 1});
+  s.buffers.at(0).values.data()[2] = 1;  // more than any score of a sigmoid
+  const auto routed = s.route_counts({3});
+  CHECK(test::count_slots(routed, 4) == std::vector<double>{0, 0, 3, 0});
+  CHECK(routed.weights.data()[0] == Approx(.5));  // the sigmoid of 0
+}
+
+TEST_CASE("without a coefficient there is no bias") {
+  OneHot s({.num_experts = 4, .top_k = 1, .load_balance_coeff = 0});
+  CHECK(s.buffers.empty());
+  s.route_counts({1, 1});
+  s.router.finish_step(s.queue, {});
+}
