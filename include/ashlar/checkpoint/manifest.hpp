@@ -26,7 +26,7 @@ struct Manifest {
   std::int64_t cursor = 0;  // the loader's: rows read, over all ranks
   bool model_only = false;  // weights and buffers alone: a run can't go on from here
   int world_size = 1;
-  Degrees degrees = {};
+  Degrees degrees = {1, 1, 1, 1, 1, 1};
   std::string config;  // the resolved configuration, JSON text
   std::string build = ASHLAR_BUILD;
   std::vector<StoredFile> files;

@@ -2,6 +2,7 @@
 // tensor from whatever pieces it was saved in. Used by checkpoint/load.hpp and checkpoint/consolidate.hpp.
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <map>
 #include <memory>
@@ -32,14 +33,17 @@ inline std::string shape_text(const Shape& shape) {
   return out;
 }
 
-/// Reads "4,8"; nothing where the text is anything but one to five numbers that are not negative.
+/// Reads "4,8"; nothing where the text is anything but one to five numbers that are not negative, with a product below
+/// 2^62.
 inline std::optional<Shape> parse_shape(std::string_view text) {
   Shape shape;
+  index_t count = 1;
   const char *at = text.data(), *end = at + text.size();
   while (shape.rank() < Shape::max_rank) {
     index_t value = -1;
     const auto [next, error] = std::from_chars(at, end, value);
     if (error != std::errc() || value < 0) return std::nullopt;
+    if (__builtin_mul_overflow(count, std::max(value, index_t{1}), &count) || count >> 62) return std::nullopt;
     shape.push_back(value);
     if (next == end) return shape;
     if (*next != ',') return std::nullopt;

@@ -1,0 +1,50 @@
+#include "ashlar/checkpoint/folder.hpp"
+
+#include "catch.hpp"
+#include "checkpoint/temporary_folder.hpp"
+
+using namespace ashlar;
+namespace fs = std::filesystem;
+
+namespace {
+
+void make(const fs::path& folder, std::int64_t step, bool complete) {
+  fs::create_directories(step_folder(folder, step));
+  std::ofstream(step_folder(folder, step) / "rank-00000-of-00001.safetensors") << "data";
+  if (complete) std::ofstream(step_folder(folder, step) / Manifest::file_name) << "{}";
+}
+std::vector<std::int64_t> steps(const fs::path& folder) {
+  std::vector<std::int64_t> all;
+  for (const StepFolder& s : list_steps(folder)) all.push_back(s.step);
+  return all;
+}
+using Steps = std::vector<std::int64_t>;
+
+}  // namespace
+
+TEST_CASE("Checkpoints are found by their names and manifests") {
+  const TemporaryFolder folder;
+  CHECK(list_steps(folder.path() / "none").empty());
+  CHECK_FALSE(newest_step(folder.path()));
+  make(folder.path(), 100, true);
+  make(folder.path(), 20, true);
+  make(folder.path(), 300, false);
+  for (const char* other : {"step-", "step-7x", "step--7", "step-007", "xstep-7", "step-99999999999999999999"})
+    fs::create_directory(folder.path() / other);
+  CHECK(steps(folder.path()) == Steps{20, 100, 300});
+  CHECK(newest_step(folder.path()) == 100);
+  remove_checkpoint(step_folder(folder.path(), 100));
+  CHECK(newest_step(folder.path()) == 20);
+}
+
+TEST_CASE("A purge keeps the newest complete ones and what was just saved") {
+  const TemporaryFolder folder;
+  for (std::int64_t step : {10, 20, 40, 50}) make(folder.path(), step, true);
+  for (std::int64_t step : {30, 60}) make(folder.path(), step, false);
+  purge(folder.path(), 0, 50);
+  CHECK(steps(folder.path()) == Steps{10, 20, 30, 40, 50, 60});
+  purge(folder.path(), 3, 50);
+  CHECK(steps(folder.path()) == Steps{20, 40, 50, 60});
+  purge(folder.path(), 2, 20);  // the run went back, and saved step 20 anew
+  CHECK(steps(folder.path()) == Steps{20, 40, 50, 60});
+}
