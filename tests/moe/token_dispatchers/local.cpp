@@ -1,0 +1,17 @@
+#include "ashlar/moe/token_dispatchers/local.hpp"
+
+#include "catch.hpp"
+#include "moe/dispatcher_laws.hpp"
+
+using namespace ashlar;
+
+namespace {
+
+struct Plainest : Recipe<> {};
+using E = Environment<Plainest, Cpu, double>;
+
+}  // namespace
+
+TEST_CASE("the local dispatcher keeps the laws of dispatchers") {
+  CHECK_NOTHROW(test::dispatcher_laws<E, LocalDispatcher<E>>());
+}
