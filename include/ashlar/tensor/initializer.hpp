@@ -45,14 +45,17 @@ class InitialValues {
   }
 
  private:
-  // Draws what is beyond the cut again, at indices far from any element's, until it is within.
+  // Draws what is beyond the cut again, at indices far from any element's, until it is within. A cut so narrow that 64
+  // draws miss it gets its own ends.
   template <class A>
   void cut(index_t begin, index_t n, A* out) const {
     const auto limit = static_cast<A>(init_.cut), mean = static_cast<A>(init_.mean);
-    for (index_t i = 0; i < n; ++i)
-      for (std::uint64_t attempt = 1; std::abs(out[i] - mean) > limit; ++attempt)
+    for (index_t i = 0; i < n; ++i) {
+      for (std::uint64_t attempt = 1; std::abs(out[i] - mean) > limit && attempt < 64; ++attempt)
         out[i] = mean + static_cast<A>(static_cast<float>(init_.std) *
                                        stream_.normal(static_cast<std::uint64_t>(begin + i) + (attempt << 52)));
+      out[i] = std::clamp(out[i], mean - limit, mean + limit);
+    }
   }
 
   Initializer init_;
