@@ -35,7 +35,7 @@ while IFS= read -r -d '' page; do
         blocks=$((blocks + 1))
         file=${BASH_REMATCH[1]} part=${BASH_REMATCH[3]:-}
         if ! quoted "$root/$file" "$part" > "$scratch/want" 2> /dev/null; then
-          echo "${page#"$root"/}: $file ${part:+has no part $part}${part:-is not there}"
+          echo "${page#"$root"/}: $file is not there${part:+, or has no part $part}"
           exit 1
         fi
         : > "$scratch/got"
