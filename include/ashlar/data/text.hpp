@@ -44,6 +44,7 @@ class Text {
       std::ifstream in(file, std::ios::binary);
       const std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
       if (!in && bytes.empty()) throw ConfigError(concat("can't read ", file.string()));
+      if (bytes.empty()) continue;
       if (files.size() > 1 && bytes.find('\0') != std::string::npos) continue;  // an index or an image, not text
       for (char c : bytes) text.tokens.push_back(static_cast<unsigned char>(c));
       text.tokens.push_back(end_of_document);
