@@ -87,7 +87,7 @@ inline double fast_sqrt(double x) {
   p = p * q + 2.0f / 5;
   p = p * q + 2.0f / 3;
   p = p * q + 2.0f;
-  return e * 0x1.62e42fp-1f + p * s;
+  return e * 0x1.62e430p-1f + p * s;
 }
 
 /// cos(2 pi t) for t in [0, 1], within 1e-7.

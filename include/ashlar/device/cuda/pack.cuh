@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "ashlar/core/tensor_view.hpp"
 #include "ashlar/device/cuda/simt.cuh"
@@ -22,6 +23,25 @@ template <class T, int N>
 struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N : 16) Pack {
   T values[N];
 };
+
+/// The bytes of a pack of at least 4.
+template <class P>
+struct alignas(alignof(P)) PackWords {
+  static_assert(sizeof(P) % 4 == 0);
+  std::uint32_t words[sizeof(P) / 4];
+};
+
+template <class T, int N>
+ASHLAR_DEVICE PackWords<Pack<T, N>> words_of(const Pack<T, N>& pack) {
+  if constexpr (std::is_same_v<T, bf16>) {
+    PackWords<Pack<T, N>> out;
+    for (int i = 0; i < N / 2; ++i)
+      out.words[i] = pack.values[2 * i].bits | std::uint32_t{pack.values[2 * i + 1].bits} << 16;
+    return out;
+  } else {
+    return __builtin_bit_cast(PackWords<Pack<T, N>>, pack);
+  }
+}
 
 /// Rows of elements in global memory, as a kernel takes them.
 template <class T>
@@ -51,10 +71,17 @@ bool packs_aligned(TensorView<Ts, Cuda>... views) {
 /// The elements p[0 .. N), of which `count` exist: the others are zero. `aligned`: p is aligned to the pack.
 template <int N, class Context, class T>
 ASHLAR_DEVICE Pack<T, N> load_pack(const Context& ctx, const T* p, index_t count, bool aligned) {
-  if (aligned && count >= N) return ctx.load(reinterpret_cast<const Pack<T, N>*>(p));
-  Pack<T, N> pack;
-  for (int i = 0; i < N; ++i) pack.values[i] = i < count ? ctx.load(p + i) : T(0.0f);
-  return pack;
+  // Both ways end in words, which are unpacked after they meet: unpacking inside of a branch would wait for the load
+  // there, and the loads of several packs would no longer overlap.
+  PackWords<Pack<T, N>> words;
+  if (aligned && count >= N) {
+    words = ctx.load(reinterpret_cast<const PackWords<Pack<T, N>>*>(p));
+  } else {
+    Pack<T, N> pack;
+    for (int i = 0; i < N; ++i) pack.values[i] = i < count ? ctx.load(p + i) : T(0.0f);
+    words = words_of(pack);
+  }
+  return __builtin_bit_cast(Pack<T, N>, words);
 }
 
 /// p[0 .. N) = pack, as far as the `count` elements that exist.

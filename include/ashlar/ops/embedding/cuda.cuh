@@ -67,13 +67,17 @@ struct EmbeddingBackward {
     A* const target = p.dtable[id] + c;
     auto sum = load_pack<width>(ctx, target, left, p.aligned);
     const index_t end = end_of_id(p, first, id_at);
-    for (index_t r = first; r < end; r += rows) {
+    const auto row = [&](index_t r) { return load_pack<width>(ctx, p.dy[ctx.load(p.order + r)] + c, left, p.aligned); };
+    index_t r = first;
+    for (; r + rows <= end; r += rows) {
       Pack<T, width> dy[rows];  // all loads are under way before the first is added
+      for (int k = 0; k < rows; ++k) dy[k] = row(r + k);
       for (int k = 0; k < rows; ++k)
-        if (r + k < end) dy[k] = load_pack<width>(ctx, p.dy[ctx.load(p.order + r + k)] + c, left, p.aligned);
-      for (int k = 0; k < rows; ++k)
-        if (r + k < end)
-          for (int j = 0; j < width; ++j) sum.values[j] += A(dy[k].values[j]);
+        for (int j = 0; j < width; ++j) sum.values[j] += A(dy[k].values[j]);
+    }
+    for (; r < end; ++r) {
+      const auto dy = row(r);
+      for (int j = 0; j < width; ++j) sum.values[j] += A(dy.values[j]);
     }
     store_pack(ctx, target, sum, left, p.aligned);
   }
