@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 namespace ashlar::inline v0 {
 
@@ -34,51 +35,63 @@ struct SourceLocation {
 
 namespace detail {
 
+// Out of line and for size: messages are built in hundreds of places, and none of them is hot.
+[[gnu::noinline, gnu::cold]] inline void append_text(std::string& out, const char* text, std::size_t size) {
+  out.append(text, size);
+}
+template <class T>
+[[gnu::noinline, gnu::cold]] void append_number(std::string& out, T value) {
+  char buffer[40];
+  out.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr);
+}
+
 inline void append(std::string& out, std::string_view text) {
-  out += text;
+  append_text(out, text.data(), text.size());
 }
 template <std::same_as<bool> T>
 void append(std::string& out, T value) {
-  out += value ? "true" : "false";
+  append(out, std::string_view(value ? "true" : "false"));
 }
 template <std::integral T>
 requires(!std::same_as<T, bool>) void append(std::string& out, T value) {
-  char buffer[24];
-  out.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr);
+  if constexpr (std::is_unsigned_v<T>)
+    append_number(out, static_cast<unsigned long long>(value));
+  else
+    append_number(out, static_cast<long long>(value));
 }
 template <std::floating_point T>
 void append(std::string& out, T value) {
-  char buffer[40];
-  out.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr);
+  append_number(out, value);
 }
 template <class T>
 requires requires(const T& t) {
   { to_string(t) } -> std::convertible_to<std::string>;
 }
 void append(std::string& out, const T& value) {
-  out += to_string(value);
+  append(out, std::string_view(to_string(value)));
 }
 
 }  // namespace detail
 
 /// The arguments, one after another, as text.
 template <class... Parts>
-std::string concat(const Parts&... parts) {
+[[gnu::noinline, gnu::cold]] std::string concat(const Parts&... parts) {
   std::string out;
   (detail::append(out, parts), ...);
   return out;
 }
 
 /// Throws Error with `message` and the caller's file and line.
-[[noreturn]] inline void fail(const std::string& message, SourceLocation where = SourceLocation::current()) {
+[[noreturn, gnu::noinline, gnu::cold]] inline void fail(const std::string& message,
+                                                        SourceLocation where = SourceLocation::current()) {
   throw Error(concat(message, " [", std::string_view(where.file), ":", where.line, "]"));
 }
 
 /// Throws Error unless `condition`. `message` is only read on failure: pass literals, or use if (...)
 /// fail(concat(...)).
-inline void check(bool condition, std::string_view message, SourceLocation where = SourceLocation::current()) {
+inline void check(bool condition, const char* message, SourceLocation where = SourceLocation::current()) {
   if (!condition) [[unlikely]]
-    fail(std::string(message), where);
+    fail(message, where);
 }
 
 }  // namespace ashlar::inline v0

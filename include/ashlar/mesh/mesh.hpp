@@ -1,5 +1,5 @@
 // Mesh: the world's ranks laid out along the axes of parallelism, and a communicator for each axis. Strategies, units
-// and the trainer ask it who they talk to. Read next: mesh/placement.hpp.
+// and the trainer ask it who they talk to. Read next: parallel/unit.hpp.
 #pragma once
 
 #include <array>

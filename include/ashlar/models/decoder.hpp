@@ -245,7 +245,7 @@ class DecoderStage {
       return typename Declarations<E>::Place{setup_.mesh.coordinate(axis), setup_.mesh.degree(axis)};
     };
     Declarations<E> d(setup_.memory, setup_.queue, place(Axis::tp), place(Axis::ep));
-    const UnitOptions ends{setup_.units.reshard && false, false};
+    const UnitOptions ends{false, false};
     if (range.embedding) {
       embedding_ = std::make_unique<Embedding<E>>(d, "tok_embeddings", sizes_.vocab_size, sizes_.dim);
       embedding_unit_ = add_unit("tok_embeddings", d.take(), ends);

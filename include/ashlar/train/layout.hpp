@@ -45,6 +45,13 @@ Degrees compiled_degrees(Degrees d, int world_size) {
   need(d.tp, E::has(tp), "tensor_parallel_degree", "tp");
   need(d.pp, E::has(pp), "pipeline_parallel_degree", "pp");
   need(d.ep, E::has(ep), "expert_parallel_degree", "ep");
+  if constexpr (detail::is_instance<typename E::Recipe::FeedForward, MoE>)
+    if (!E::has(fsdp) && Mesh::degree(d, Axis::efsdp) > 1)
+      throw ConfigError(
+          concat("experts are sharded over the ", Mesh::degree(d, Axis::efsdp),
+                 " ranks that --parallelism.tensor_parallel_degree and --parallelism.expert_parallel_degree "
+                 "leave, but this binary's recipe has Parallel<",
+                 to_string(E::strategies), ">; add fsdp to it and build again"));
   return d;
 }
 

@@ -108,7 +108,12 @@ void generate_text(const Config& config) {
 
 template <class R>
 void run(const CommandLine& line, Communicator world) {
-  if (line.subcommand == Subcommand::convert) return convert_checkpoint(line.config, world);
+  if (line.subcommand == Subcommand::convert) {
+    if (world.size() > 1) throw ConfigError("convert runs on one rank; start it without the launcher");
+    const Consolidated made = convert(line.config);
+    std::printf("%s\n", made.path.string().c_str());
+    return;
+  }
   with_precision<R>(line, [&]<class T>(std::type_identity<T>) {
     using E = Environment<R, typename R::Device, T>;
     switch (line.subcommand) {

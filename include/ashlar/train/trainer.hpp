@@ -1,5 +1,5 @@
 // Trainer: a model on a mesh with its optimizer and data, as a value that a user drives. `train` is one such loop
-// (train/train_loop.hpp). Read next: train/train_step.hpp.
+// (train/train_loop.hpp). Read next: models/decoder.hpp, parallel/unit.hpp.
 #pragma once
 
 #include <chrono>
@@ -70,6 +70,13 @@ class Trainer {
     for (auto& stage : stages_) stage->finish_step();
     ++step_;
     if (step_ == first_step_ + 1) mesh_.world().set_timeout(std::chrono::seconds(config_.comm.train_timeout_seconds));
+  }
+  template <class Loss>
+    requires(!std::is_convertible_v<Loss, LossFunction<E>>)
+  void step(const HostBatch&, const Loss&) {
+    static_assert(detail::always_false<Loss>,
+                  "Trainer::step takes a loss that can be called as loss(Context<E>&, const LogitsChunk<E>&), and may be "
+                  "copied (see ashlar/nn/loss.hpp).");
   }
   /// The last step's result; waits for the device. Collective. Throws Error when the gradients were not finite: then no
   /// weight has changed since the last good step.

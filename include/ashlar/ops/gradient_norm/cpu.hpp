@@ -1,4 +1,4 @@
-// The gradient norm on the host. Read next: optim/clip_grad_norm.hpp.
+// The gradient norm on the host. Read next: train/optimizer.hpp.
 #pragma once
 
 #include <algorithm>

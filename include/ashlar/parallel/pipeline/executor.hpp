@@ -1,5 +1,5 @@
 // The pipeline executor: runs one rank's actions of any lowered schedule. With one rank it is a plain loop over
-// micro-batches. Used by train/train_step.hpp. Read next: lower.hpp (where its list comes from).
+// micro-batches. Used by train/trainer.hpp. Read next: lower.hpp (where its list comes from).
 #pragma once
 
 #include <algorithm>
