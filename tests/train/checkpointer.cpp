@@ -1,0 +1,391 @@
+#include "ashlar/train/checkpointer.hpp"
+
+#include <sys/resource.h>
+
+#include <array>
+#include <csignal>
+
+#include "ashlar/comm/local.hpp"
+#include "ashlar/moe/token_dispatchers/all_to_all.hpp"
+#include "catch.hpp"
+#include "checkpoint/temporary_folder.hpp"
+#include "tiny_family.hpp"
+
+using namespace ashlar;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Dense : Recipe<Family<Tiny>, Parallel<ddp * fsdp * tp * pp>> {};
+struct Sparse : Recipe<Family<Tiny>, Ffn<MoE<TopK<Sigmoid>>>, Parallel<ddp * fsdp * tp * ep>> {};
+using DenseEnv = Environment<Dense, Cpu, float>;
+using SparseEnv = Environment<Sparse, Cpu, float>;
+
+struct Layout {
+  int replicate = 1, shard = 1, tensor = 1, pipeline = 1, expert = 1;
+  int ranks() const { return replicate * shard * tensor * pipeline; }
+};
+
+Config config_of(const fs::path& folder, const Layout& layout = {}) {
+  Config c;
+  c.job.dump_folder = folder.string();
+  c.training.seq_len = 8;
+  c.training.global_batch_size = 8;
+  c.training.local_batch_size = 2;
+  c.training.steps = 6;
+  c.lr_scheduler.warmup_steps = 2;
+  c.optimizer.lr = 1e-2;
+  c.parallelism.data_parallel_replicate_degree = layout.replicate;
+  c.parallelism.data_parallel_shard_degree = layout.shard;
+  c.parallelism.tensor_parallel_degree = layout.tensor;
+  c.parallelism.pipeline_parallel_degree = layout.pipeline;
+  c.parallelism.expert_parallel_degree = layout.expert;
+  c.checkpoint.enable = true;
+  c.checkpoint.interval = 3;
+  return c;
+}
+Config sparse(Config c) {
+  c.model.flavor = "moe";
+  return c;
+}
+
+struct Outcome {
+  std::vector<double> losses;
+  bool loaded = false;
+  std::int64_t tokens = 0, cursor = 0;
+};
+
+// Trains from where the folder stands to `steps`, saving as configured.
+template <class E>
+Outcome train(const Config& config, std::int64_t steps) {
+  Outcome outcome;
+  const ParallelismConfig& p = config.parallelism;
+  const int ranks = p.data_parallel_replicate_degree * p.data_parallel_shard_degree * p.tensor_parallel_degree *
+                    p.pipeline_parallel_degree;
+  LocalWorld::run(ranks, [&](Communicator world) {
+    Trainer<E> trainer(config, world);
+    Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
+    Checkpointer<E> checkpointer(trainer, loader);
+    const bool loaded = checkpointer.load();
+    std::vector<double> losses;
+    while (trainer.step_count() < steps) {
+      trainer.step(loader.next());
+      losses.push_back(trainer.result().loss);
+      checkpointer.save(trainer.step_count(), trainer.step_count() == config.training.steps);
+    }
+    if (world.rank() == 0) outcome = {losses, loaded, checkpointer.tokens_seen(), loader.cursor()};
+  });
+  return outcome;
+}
+
+// Every tensor of a checkpoint, whole, as bytes.
+using Tensors = std::map<std::string, std::vector<std::byte>>;
+Tensors tensors_of(const fs::path& checkpoint) {
+  OpenCheckpoint opened = open_checkpoint(checkpoint);
+  Tensors all;
+  for (const auto& [name, tensor] : opened.index.tensors()) {
+    std::vector<std::byte> bytes(static_cast<std::size_t>(tensor.shape.count()) * sizeof(float));
+    opened.index.read(name, TensorBox::whole(tensor.shape), DType::f32, bytes.data());
+    all.emplace(name, std::move(bytes));
+  }
+  return all;
+}
+void check_alike(const Tensors& a, const Tensors& b) {
+  REQUIRE(a.size() == b.size());
+  for (const auto& [name, bytes] : a) {
+    INFO(name);
+    REQUIRE(b.count(name) == 1);
+    CHECK(bytes == b.at(name));
+  }
+}
+// What `layout` writes again after it loaded a checkpoint.
+template <class E>
+Tensors saved_again(const fs::path& checkpoint, Config config) {
+  TemporaryFolder other;
+  config.job.dump_folder = other.path().string();
+  config.checkpoint.initial_load_path = checkpoint.string();
+  config.checkpoint.initial_load_model_only = false;
+  LocalWorld::run(static_cast<int>(planned_world_size(config)), [&](Communicator world) {
+    Trainer<E> trainer(config, world);
+    Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
+    Checkpointer<E> checkpointer(trainer, loader);
+    CHECK(checkpointer.load());
+    CHECK(checkpointer.save(trainer.step_count(), false));
+  });
+  return tensors_of(other.path() / "checkpoint");
+}
+template <class E>
+void check_resumed(Config (*flavor)(Config), const Layout& layout) {
+  TemporaryFolder whole, parts;
+  const Outcome through = train<E>(flavor(config_of(whole.path(), layout)), 6);
+  const Outcome first = train<E>(flavor(config_of(parts.path(), layout)), 3);
+  const Outcome second = train<E>(flavor(config_of(parts.path(), layout)), 6);
+  CHECK_FALSE(first.loaded);
+  CHECK(second.loaded);
+  REQUIRE(second.losses.size() == 3);
+  for (std::size_t i = 0; i < 3; ++i) {
+    CHECK(first.losses[i] == through.losses[i]);
+    CHECK(second.losses[i] == through.losses[i + 3]);
+  }
+  CHECK(second.tokens == 6 * 8 * 8);
+  CHECK(second.cursor == 6 * 8);
+  check_alike(tensors_of(whole.path() / "checkpoint/step-6"), tensors_of(parts.path() / "checkpoint/step-6"));
+  CHECK(tensors_of(whole.path() / "checkpoint/step-6") != tensors_of(whole.path() / "checkpoint/step-3"));
+}
+Config dense(Config c) {
+  return c;
+}
+
+}  // namespace
+
+TEST_CASE("A resumed run is the uninterrupted one, bit by bit") {
+  SECTION("one rank") {
+    check_resumed<DenseEnv>(dense, {});
+  }
+  SECTION("fsdp 2 x tp 2") {
+    check_resumed<DenseEnv>(dense, {.shard = 2, .tensor = 2});
+  }
+  SECTION("replicate 2 x pp 2") {
+    check_resumed<DenseEnv>(dense, {.replicate = 2, .pipeline = 2});
+  }
+  SECTION("experts, one rank") {
+    check_resumed<SparseEnv>(sparse, {});
+  }
+  SECTION("experts, fsdp 2 x tp 2, ep 2") {
+    check_resumed<SparseEnv>(sparse, {.shard = 2, .tensor = 2, .expert = 2});
+  }
+}
+
+TEST_CASE("A checkpoint of one layout loads on any other: the same tensors, weights, moments and buffers") {
+  TemporaryFolder from;
+  SECTION("dense, from fsdp 2 x tp 2") {
+    train<DenseEnv>(config_of(from.path(), {.shard = 2, .tensor = 2}), 3);
+    const fs::path saved = from.path() / "checkpoint/step-3";
+    const Tensors original = tensors_of(saved);
+    CHECK(original.size() == 3 * (2 * 9 + 3));
+    for (const Layout& layout :
+         {Layout{}, Layout{.pipeline = 2}, Layout{.tensor = 4}, Layout{.shard = 4}, Layout{.shard = 3},
+          Layout{.replicate = 2, .tensor = 2}, Layout{.replicate = 2, .shard = 2, .pipeline = 2}}) {
+      INFO(layout.replicate << " x " << layout.shard << " x " << layout.tensor << " x " << layout.pipeline);
+      Config c = config_of(from.path(), layout);
+      if (layout.shard == 3) c.training.global_batch_size = 6;
+      check_alike(original, saved_again<DenseEnv>(saved, c));
+    }
+  }
+  SECTION("dense, from one rank and from pp 2") {
+    for (const Layout& layout : {Layout{}, Layout{.pipeline = 2}}) {
+      TemporaryFolder folder;
+      train<DenseEnv>(config_of(folder.path(), layout), 3);
+      const fs::path saved = folder.path() / "checkpoint/step-3";
+      check_alike(tensors_of(saved), saved_again<DenseEnv>(saved, config_of(from.path(), {.shard = 2, .tensor = 2})));
+    }
+  }
+  SECTION("experts, from fsdp 4 with ep 2") {
+    train<SparseEnv>(sparse(config_of(from.path(), {.shard = 4, .expert = 2})), 3);
+    const fs::path saved = from.path() / "checkpoint/step-3";
+    const Tensors original = tensors_of(saved);
+    CHECK(original.count("layers.1.moe.expert_bias") == 1);
+    CHECK(original.count("optimizer.exp_avg.layers.1.moe.expert_bias") == 0);
+    CHECK(original.at("layers.1.moe.expert_bias") != std::vector<std::byte>(4 * sizeof(float)));
+    for (const Layout& layout : {Layout{}, Layout{.shard = 2, .tensor = 2, .expert = 4},
+                                 Layout{.shard = 4, .expert = 4}, Layout{.replicate = 2, .shard = 2, .expert = 2}}) {
+      INFO(layout.replicate << " x " << layout.shard << " x " << layout.tensor << ", ep " << layout.expert);
+      check_alike(original, saved_again<SparseEnv>(saved, sparse(config_of(from.path(), layout))));
+    }
+  }
+}
+
+TEST_CASE("What a checkpoint is made of") {
+  TemporaryFolder folder;
+  train<DenseEnv>(config_of(folder.path(), {.replicate = 2, .shard = 2, .tensor = 2}), 3);
+  const fs::path saved = folder.path() / "checkpoint/step-3";
+  const Manifest m = read_manifest(saved);
+  CHECK(m.step == 3);
+  CHECK(m.tokens == 3 * 8 * 8);
+  CHECK(m.cursor == 3 * 8);
+  CHECK_FALSE(m.model_only);
+  CHECK(m.world_size == 8);
+  CHECK(m.degrees == Degrees{1, 2, 2, 1, 2, 1});
+  CHECK(m.build == ASHLAR_BUILD);
+  Config config;
+  FieldList list = fields(config);
+  read_json(list, m.config, "the manifest");
+  CHECK(config.training.steps == 6);
+  // The second replica has nothing of its own to write.
+  REQUIRE(m.files.size() == 4);
+  CHECK(m.files[3].name == "rank-00003-of-00008.safetensors");
+  std::uint64_t stored = 0, needed = 0;
+  for (const Manifest::StoredFile& f : m.files) {
+    CHECK(f.bytes == fs::file_size(saved / f.name));
+    for (const SafetensorsEntry& e : read_safetensors_header(File::open(saved / f.name)).entries)
+      stored += e.end - e.begin;
+  }
+  for (const auto& [name, bytes] : tensors_of(saved)) needed += bytes.size();
+  CHECK(stored == needed);  // nothing is written twice
+  CHECK(std::distance(fs::directory_iterator(saved), fs::directory_iterator()) == 5);
+}
+
+TEST_CASE("When a checkpoint is due, and which are kept") {
+  TemporaryFolder folder;
+  const auto steps = [&] {
+    std::vector<std::int64_t> found;
+    for (const StepFolder& s : list_steps(folder.path() / "checkpoint")) found.push_back(s.step);
+    return found;
+  };
+  Config c = config_of(folder.path());
+  SECTION("multiples of the interval and the last step") {
+    c.checkpoint.interval = 4;
+    train<DenseEnv>(c, 6);
+    CHECK(steps() == std::vector<std::int64_t>{4, 6});
+  }
+  SECTION("the first step where asked for") {
+    c.checkpoint.interval = 100;
+    c.checkpoint.enable_first_step_checkpoint = true;
+    train<DenseEnv>(c, 3);
+    CHECK(steps() == std::vector<std::int64_t>{1});
+  }
+  SECTION("disabled") {
+    c.checkpoint.enable = false;
+    CHECK_FALSE(train<DenseEnv>(c, 6).loaded);
+    CHECK(steps().empty());
+  }
+  SECTION("stopped") {
+    Trainer<DenseEnv> trainer(c);
+    Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
+    Checkpointer<DenseEnv> checkpointer(trainer, loader);
+    CHECK_FALSE(checkpointer.save(2, false));
+    CHECK(checkpointer.save(2, false, true));
+    CHECK(steps() == std::vector<std::int64_t>{2});
+  }
+  SECTION("the newest k stay, with the step just written and without the remains of a crash") {
+    c.checkpoint.interval = 1;
+    c.checkpoint.keep_latest_k = 2;
+    fs::create_directories(folder.path() / "checkpoint/step-2");
+    fs::create_directories(folder.path() / "checkpoint/step-07");
+    fs::create_directories(folder.path() / "checkpoint/step-9");
+    train<DenseEnv>(c, 4);
+    CHECK(steps() == std::vector<std::int64_t>{3, 4, 9});
+    CHECK(fs::exists(folder.path() / "checkpoint/step-07"));
+    train<DenseEnv>(c, 6);
+    c.checkpoint.load_step = 5;
+    c.checkpoint.keep_latest_k = 0;
+    train<DenseEnv>(c, 6);
+    CHECK(steps() == std::vector<std::int64_t>{5, 6, 9});
+  }
+  SECTION("k is not 1") {
+    c.checkpoint.keep_latest_k = 1;
+    CHECK_THROWS_AS(train<DenseEnv>(c, 1), ConfigError);
+  }
+}
+
+TEST_CASE("What a run starts from") {
+  TemporaryFolder old, fresh;
+  train<DenseEnv>(config_of(old.path()), 6);
+  const fs::path folder = old.path() / "checkpoint";
+  const auto load = [&](const Config& c) {
+    Trainer<DenseEnv> trainer(c);
+    Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
+    Checkpointer<DenseEnv> checkpointer(trainer, loader);
+    const bool loaded = checkpointer.load();
+    bool moments = false;
+    for (std::size_t i = 0; i < trainer.optimizer().units().size(); ++i) {
+      const auto view = trainer.optimizer().state(i).exp_avg.view();
+      for (index_t k = 0; k < view.count(); ++k) moments |= view.data()[k] != 0;
+    }
+    return std::tuple(loaded, trainer.step_count(), loader.cursor(), moments);
+  };
+  Config c = config_of(old.path());
+  SECTION("its own newest complete checkpoint") {
+    CHECK(load(c) == std::tuple(true, 6, 48, true));
+    fs::remove(folder / "step-6/checkpoint.json");
+    CHECK(load(c) == std::tuple(true, 3, 24, true));
+    fs::remove(folder / "step-3/checkpoint.json");
+    CHECK(load(c) == std::tuple(false, 0, 0, false));
+  }
+  SECTION("the step that was asked for") {
+    c.checkpoint.load_step = 3;
+    CHECK(load(c) == std::tuple(true, 3, 24, true));
+    c.checkpoint.load_step = 4;
+    CHECK(mentions(error_of([&] { load(c); }), "--checkpoint.load_step 4"));
+  }
+  SECTION("another's, while it has none of its own") {
+    c = config_of(fresh.path());
+    c.checkpoint.initial_load_path = folder.string();
+    CHECK(load(c) == std::tuple(true, 0, 0, false));
+    c.checkpoint.initial_load_model_only = false;
+    CHECK(load(c) == std::tuple(true, 6, 48, true));
+    c.checkpoint.initial_load_path = (folder / "step-3").string();
+    CHECK(load(c) == std::tuple(true, 3, 24, true));
+    c.checkpoint.initial_load_path = (folder / "step-4").string();
+    CHECK(mentions(error_of([&] { load(c); }), "step-4"));
+    c = config_of(old.path());
+    c.checkpoint.initial_load_path = "nowhere";
+    CHECK(load(c) == std::tuple(true, 6, 48, true));
+  }
+  SECTION("less what is excluded") {
+    c.checkpoint.exclude_from_loading = {"optimizer", "dataloader"};
+    CHECK(load(c) == std::tuple(true, 6, 0, false));
+    c.checkpoint.exclude_from_loading = {"train_state"};
+    CHECK(load(c) == std::tuple(true, 0, 48, true));
+    c.checkpoint.exclude_from_loading = {"optimiser"};
+    CHECK(mentions(error_of([&] { load(c); }), "\"optimizer\""));
+  }
+  SECTION("never another model's") {
+    Config other = sparse(c);
+    other.checkpoint.load_step = 6;
+    CHECK_THROWS_AS(train<SparseEnv>(other, 6), Error);
+    train<SparseEnv>(sparse(config_of(fresh.path())), 3);
+    CHECK(mentions(error_of([&] { load(config_of(fresh.path())); }), "which this model has not"));
+  }
+}
+
+TEST_CASE("The last save may be weights alone, in another type") {
+  TemporaryFolder folder;
+  Config c = config_of(folder.path(), {.shard = 2});
+  c.checkpoint.last_save_model_only = true;
+  c.checkpoint.export_dtype = "bfloat16";
+  train<DenseEnv>(c, 6);
+  const fs::path saved = folder.path() / "checkpoint/step-6";
+  OpenCheckpoint opened = open_checkpoint(saved);
+  CHECK(opened.manifest->model_only);
+  CHECK(opened.index.tensors().size() == 2 * 9 + 3);
+  for (const auto& [name, tensor] : opened.index.tensors())
+    for (const StoredTensor::Piece& piece : tensor.pieces) CHECK(piece.dtype == DType::bf16);
+  CHECK(mentions(error_of([&] { train<DenseEnv>(c, 6); }), "weights alone"));
+  c.checkpoint.exclude_from_loading = {"optimizer", "dataloader", "train_state"};
+  CHECK(train<DenseEnv>(c, 0).loaded);
+  c.checkpoint.exclude_from_loading = {};
+  c.checkpoint.load_step = 3;
+  CHECK(train<DenseEnv>(c, 3).loaded);
+}
+
+TEST_CASE("A save that fails is an error on every rank, and leaves older checkpoints alone") {
+  TemporaryFolder folder;
+  const Config c = config_of(folder.path(), {.shard = 2});
+  train<DenseEnv>(c, 3);
+  const Tensors before = tensors_of(folder.path() / "checkpoint/step-3");
+  std::array<std::string, 2> errors;
+  const auto old_action = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit old_limit{};
+  getrlimit(RLIMIT_FSIZE, &old_limit);
+  rlimit limit = old_limit;
+  limit.rlim_cur = 20000;
+  setrlimit(RLIMIT_FSIZE, &limit);  // as on a full disk
+  LocalWorld::run(2, [&](Communicator world) {
+    Trainer<DenseEnv> trainer(c, world);
+    Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
+    Checkpointer<DenseEnv> checkpointer(trainer, loader);
+    checkpointer.load();
+    errors[static_cast<std::size_t>(world.rank())] = error_of([&] { checkpointer.save(6, false); });
+  });
+  setrlimit(RLIMIT_FSIZE, &old_limit);
+  std::signal(SIGXFSZ, old_action);
+  for (int r = 0; r < 2; ++r) {
+    const std::string& error = errors[static_cast<std::size_t>(r)];
+    CHECK(mentions(error, concat("rank ", r, " could not save")));
+    CHECK(mentions(error, rank_file_name(r, 2)));
+  }
+  CHECK_FALSE(fs::exists(folder.path() / "checkpoint/step-6"));
+  CHECK(newest_step(folder.path() / "checkpoint") == 3);
+  check_alike(before, tensors_of(folder.path() / "checkpoint/step-3"));
+}
