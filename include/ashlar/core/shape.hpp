@@ -23,21 +23,26 @@ class Shape {
     for (index_t d : dims) dims_[rank_++] = d;
   }
 
-  ASHLAR_HOST_DEVICE constexpr int rank() const { return rank_; }
+  ASHLAR_HOST_DEVICE constexpr int rank() const {
+    if (rank_ < 0 || rank_ > max_rank) __builtin_unreachable();  // lets a compiler bound its loops
+    return rank_;
+  }
   ASHLAR_HOST_DEVICE constexpr index_t operator[](int i) const { return dims_[i < 0 ? rank_ + i : i]; }
   ASHLAR_HOST_DEVICE constexpr index_t& operator[](int i) { return dims_[i < 0 ? rank_ + i : i]; }
   /// The number of elements; 1 for rank 0.
   ASHLAR_HOST_DEVICE constexpr index_t count() const {
     index_t n = 1;
-    for (int i = 0; i < rank_; ++i) n *= dims_[i];
+    for (int i = 0; i < rank(); ++i) n *= dims_[i];
     return n;
   }
-  constexpr void push_back(index_t d) { dims_[rank_++] = d; }
+  constexpr void push_back(index_t d) {
+    if (rank_ < max_rank) dims_[rank_++] = d;
+  }
   constexpr const index_t* begin() const { return dims_; }
   constexpr const index_t* end() const { return dims_ + rank_; }
   friend constexpr bool operator==(const Shape& a, const Shape& b) {
     if (a.rank_ != b.rank_) return false;
-    for (int i = 0; i < a.rank_; ++i)
+    for (int i = 0; i < a.rank(); ++i)
       if (a.dims_[i] != b.dims_[i]) return false;
     return true;
   }
