@@ -82,7 +82,7 @@ void check_attention(const AttentionShape& s, Layout layout, auto make_state, do
   test::agrees_with_cpu(
       [&](auto device) {
         using D = decltype(device);
-        typename D::Queue queue;
+        auto& queue = test::queue<D>();
         const auto state = make_state(device);
         const DeviceTensor<T, D> q(query, layout), k(key, layout), v(value, {layout.offset, 2 * layout.gap}),
             d(dout, layout), out(queries, layout), dq(queries, layout), dk(keys, layout), dv(keys);

@@ -42,7 +42,7 @@ struct Case {
 
   Results run(auto device, Layout layout, const std::vector<index_t>& shards, bool in_place = false) const {
     using D = decltype(device);
-    typename D::Queue queue;
+    auto& queue = test::queue<D>();
     const auto parts = static_cast<index_t>(shards.size());
     const DeviceTensor<std::int32_t, D> ids(targets);
     const DeviceTensor<A, D> gathered({parts, rows, 3}), merged({rows, 3}), loss({rows});
@@ -128,7 +128,7 @@ TEMPLATE_TEST_CASE("cross_entropy on Cuda: loss alone, all rows ignored", "[cros
   test::agrees_with_cpu(
       [&](auto device) {
         using D = decltype(device);
-        typename D::Queue queue;
+        auto& queue = test::queue<D>();
         const DeviceTensor<float, D> z(c.logits), statistics({5, 3}), loss({5});
         const DeviceTensor<std::int32_t, D> ids(c.targets);
         ops::cross_entropy_statistics<float, D>(queue, z, ids, 0, statistics);

@@ -52,7 +52,7 @@ struct Case {
     test::agrees_with_cpu(
         [&](auto device) {
           using D = decltype(device);
-          typename D::Queue queue;
+          auto& queue = test::queue<D>();
           const DeviceTensor<T, D> dev_x(x, layout), dev_dy(dy, layout), dev_w(w, layout), y(dy.shape(), layout),
               own_dx(x.shape(), layout), given_dx(dx, layout);
           const DeviceTensor<Acc<T>, D> dev_dw(dw, layout);
@@ -98,7 +98,7 @@ TEST_CASE("grouped_gemm on Cuda: empty dimensions", "[grouped_gemm]") {
 TEST_CASE("grouped_gemm on Cuda: a row's result doesn't depend on the other groups", "[grouped_gemm]") {
   const Case<float> c({4, 3, 70}, 0, 20, 33);
   const auto forward = [&](const std::vector<std::int32_t>& ends) {
-    Cuda::Queue queue;
+    auto& queue = test::queue<Cuda>();
     TestTensor<std::int32_t> offsets({4});
     for (index_t e = 0; e < 4; ++e) offsets.at(e) = ends[static_cast<std::size_t>(e)];
     const DeviceTensor<float, Cuda> x(c.x), w(c.w), y(c.dy.shape());

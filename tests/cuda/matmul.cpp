@@ -24,7 +24,7 @@ void check_product(index_t m, index_t n, index_t k, Transpose ta, Transpose tb, 
   test::agrees_with_cpu(
       [&](auto device) {
         using D = decltype(device);
-        typename D::Queue queue;
+        auto& queue = test::queue<D>();
         const DeviceTensor<T, D> x(a, layout), y(b, layout);
         // With beta 0 nothing may read what c holds: it is unwritten.
         const DeviceTensor<C, D> given(c, layout), unwritten(c.shape(), layout);
@@ -65,7 +65,7 @@ TEST_CASE("matmul on Cuda agrees with Cpu, bf16 added to float", "[matmul]") {
 
 #if ASHLAR_CUDA_EMULATED
 TEST_CASE("matmul on Cuda notices operands that nothing wrote", "[matmul]") {
-  Cuda::Queue queue;
+  auto& queue = test::queue<Cuda>();
   TestTensor<float> host({4, 4});
   host.randomise(1);
   const DeviceTensor<float, Cuda> written(host), unwritten({4, 4}), c({4, 4});

@@ -26,8 +26,18 @@ void launch(Cuda::Queue& queue, Grid grid, const typename Kernel::Params& params
 #elif defined(__CUDACC__)
 
 namespace detail {
+/// Kernel::min_blocks, or 0: the compiler weighs registers against blocks by itself, and may spill a few.
 template <class Kernel>
-__global__ void __launch_bounds__(Kernel::threads) simt_kernel(const __grid_constant__ typename Kernel::Params params) {
+constexpr int min_blocks() {
+  if constexpr (requires { Kernel::min_blocks; })
+    return Kernel::min_blocks;
+  else
+    return 0;
+}
+
+template <class Kernel>
+__global__ void __launch_bounds__(Kernel::threads, min_blocks<Kernel>())
+    simt_kernel(const __grid_constant__ typename Kernel::Params params) {
   __shared__ typename Kernel::Shared shared;
   Simt<typename Kernel::Shared> thread(shared);
   Kernel::run(params, thread);

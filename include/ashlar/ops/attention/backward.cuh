@@ -105,7 +105,7 @@ struct AttentionKeyGradient {
   using Tile = AttentionGradientTile<M, T, D>;
   using Params = AttentionBackwardParams<M, T>;
   using Shared = typename Tile::Shared;
-  static constexpr int threads = tile_threads, micro = Tile::micro, tile = Tile::tile;
+  static constexpr int threads = tile_threads, min_blocks = Tile::min_blocks, micro = Tile::micro, tile = Tile::tile;
 
   ASHLAR_DEVICE static void run(const Params& p, Simt<Shared>& ctx) {
     const AttentionShape& s = p.shape;
@@ -144,7 +144,7 @@ struct AttentionQueryGradient {
   using Tile = AttentionGradientTile<M, T, D>;
   using Params = AttentionBackwardParams<M, T>;
   using Shared = typename Tile::Shared;
-  static constexpr int threads = tile_threads, micro = Tile::micro, tile = Tile::tile;
+  static constexpr int threads = tile_threads, min_blocks = Tile::min_blocks, micro = Tile::micro, tile = Tile::tile;
 
   ASHLAR_DEVICE static void run(const Params& p, Simt<Shared>& ctx) {
     const AttentionShape& s = p.shape;

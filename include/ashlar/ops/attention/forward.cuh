@@ -22,7 +22,7 @@ struct Attention {
   using Tile = AttentionTile<A, D>;
   using Params = AttentionParams<M, T>;
   using Shared = typename Tile::Shared;
-  static constexpr int threads = tile_threads, micro = Tile::micro, tile = Tile::tile;
+  static constexpr int threads = tile_threads, min_blocks = Tile::min_blocks, micro = Tile::micro, tile = Tile::tile;
 
   ASHLAR_DEVICE static void run(const Params& p, Simt<Shared>& ctx) {
     const AttentionShape& s = p.shape;

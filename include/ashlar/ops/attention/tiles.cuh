@@ -56,6 +56,8 @@ struct AttentionTile {
   /// do.
   static constexpr int depth = 2 * attention_tuning.depth < tile ? 2 * attention_tuning.depth : tile;
   static_assert(D % slice == 0 && slice % tile_side == 0);
+  /// Results take most of the registers: where rows of a head are longer, two blocks' don't fit a multiprocessor.
+  static constexpr int min_blocks = D * int{sizeof(A)} <= attention_tuning.two_blocks_bytes ? 2 : 1;
   static constexpr A infinity = std::numeric_limits<A>::infinity();
 
   struct Shared {

@@ -1,16 +1,15 @@
 // Matrix product on Cuda: cuBLASLt, or under the emulator the Cpu's product on emulated memory. Read next:
-// ops/matmul/cublas_lt.hpp, ops/matmul/tuning.hpp.
+// ops/matmul/cublas_lt.cuh, ops/matmul/tuning.hpp.
 #pragma once
 
 #include "ashlar/device/cuda/launch.cuh"
 #include "ashlar/device/cuda/pack.cuh"
+#include "ashlar/ops/matmul/cublas_lt.cuh"
 #include "ashlar/ops/matmul/transpose.hpp"
 #include "ashlar/ops/matmul/tuning.hpp"
 
 #if ASHLAR_CUDA_EMULATED
 #include "ashlar/ops/matmul/cpu.hpp"
-#else
-#include "ashlar/ops/matmul/cublas_lt.hpp"
 #endif
 
 namespace ashlar::inline v0::ops::cuda {

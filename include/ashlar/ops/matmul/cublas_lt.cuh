@@ -1,5 +1,10 @@
-// Matrix product by cuBLASLt: its algorithm is chosen once for each shape and remembered. Used by ops/matmul/cuda.cuh.
+// Matrix product by cuBLASLt: its algorithm is chosen once for each shape and remembered. Used by ops/matmul/cuda.cuh;
+// empty under the emulator.
 #pragma once
+
+#include "ashlar/core/config.hpp"
+
+#if !ASHLAR_CUDA_EMULATED
 
 #include <cublasLt.h>
 #include <cuda_runtime_api.h>
@@ -157,3 +162,5 @@ void cublas_matmul(Cuda::Queue& queue, TensorView<const T, Cuda> a, Transpose ta
 }
 
 }  // namespace ashlar::inline v0::ops::cuda
+
+#endif
