@@ -206,6 +206,7 @@ TEMPLATE_TEST_CASE("attention and its gradients equal dense attention: documents
   TestTensor<std::int32_t> start = documents(3, 150, {1, 40, 3, 70, 64});
   check_attention<BlockCausal, T>(sizes(3, 150, 150, 2, 1, 16), {start.view().data(), 150});
   check_attention<Window, T>(sizes(1, 200, 200, 2, 2, 16), {7});
+  check_attention<Window, T>(sizes(1, 128, 128, 1, 1, 16), {3});  // tiles that begin anywhere, to the last key
   check_attention<Window, T>(sizes(1, 200, 200, 2, 1, 16), {100}, 2);
   check_attention<Window, T>(sizes(1, 50, 150, 1, 1, 24, 100), {64});
   check_attention<Everything, T>(sizes(2, 30, 77, 2, 1, 16), {});

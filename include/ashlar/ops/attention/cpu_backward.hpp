@@ -48,7 +48,8 @@ void attention_backward(const AttentionShape& s, const typename M::State& mask, 
   using A = Acc<T>;
   const index_t dim = round_up(s.head_dim, lanes<A>), group = s.heads / s.kv_heads;
   const index_t max_width = round_up(std::min(s.query_len, query_tile), tile_padding<A>);
-  const index_t key_rows = round_up(s.key_len, key_tile);
+  // A mask's range may begin anywhere: its last tile ends up to a register tile past the keys.
+  const index_t key_rows = round_up(s.key_len, key_tile) + tile_rows;
   const A scale = static_cast<A>(s.scale);
   ASHLAR_OMP(parallel if (worth_a_fork(s.batch * s.heads * s.query_len * s.key_len))) {
     Scratch<A> q(max_width * dim), qt(max_width * dim), d(max_width * dim), dt(max_width * dim), o(max_width * dim),
