@@ -8,7 +8,7 @@ find_package(CUDAToolkit REQUIRED)
 # A user who composes a mask or a type of their own lists one more file.
 function(ashlar_cuda_instances target)
   add_library(${target} STATIC ${ARGN})
-  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/include)
+  target_include_directories(${target} PUBLIC ${ASHLAR_INCLUDE_DIR})
   # CMake 3.25 passes no C++20 flag to nvcc 13.
   target_compile_options(${target} PRIVATE -std=c++20 --expt-relaxed-constexpr "SHELL:--Werror all-warnings"
     "SHELL:-Xptxas --warn-on-spills,--warning-as-error")
@@ -17,5 +17,5 @@ function(ashlar_cuda_instances target)
   target_link_libraries(${target} PUBLIC CUDA::cudart CUDA::cublasLt)
 endfunction()
 
-file(GLOB ASHLAR_INSTANCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/instances/*.cu)
+file(GLOB ASHLAR_INSTANCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/instances/*.cu)
 ashlar_cuda_instances(ashlar_cuda ${ASHLAR_INSTANCES})

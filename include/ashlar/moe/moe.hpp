@@ -67,7 +67,7 @@ class MixtureOfExperts {
   using D = typename E::Device;
   using View = TensorView<T, D>;
   using ConstView = TensorView<const T, D>;
-  static constexpr int policy_checked = (detail::check_moe<Policy, E>(), 0);
+  static_assert((detail::check_moe<Policy, E>(), true));
   using Router = typename Policy::Router::template Module<E>;
   using Dispatcher = typename detail::DispatcherOf<E, typename Policy::Dispatcher>::type;
 

@@ -50,7 +50,7 @@ class Attention {
   using View = TensorView<T, D>;
   using ConstView = TensorView<const T, D>;
   using Kind = typename E::Recipe::Attention;
-  static constexpr int kind_checked = (detail::check_attention_kind<Kind>(), 0);
+  static_assert((detail::check_attention_kind<Kind>(), true));
   using MaskT = typename Kind::Mask;
 
   struct Saved {

@@ -1,0 +1,2 @@
+// What the precompiled catch.hpp of all tests belongs to.
+#include "catch.hpp"

@@ -1,0 +1,11 @@
+// Which of two attention kinds would it be?
+// expect: Recipe<...> has two Attn<> policies; keep one.
+#include "ashlar/core/policy.hpp"
+using namespace ashlar;
+
+#ifdef GOOD
+using Choice = Recipe<Attn<Sdpa>>;
+#else
+using Choice = Recipe<Attn<Sdpa>, Attn<Flash<>>>;
+#endif
+constexpr auto size = sizeof(Choice);

@@ -1,0 +1,11 @@
+// A strategy's degree where a device belongs.
+// expect: On<...> takes Cpu or Cuda.
+#include "ashlar/core/policy.hpp"
+using namespace ashlar;
+
+#ifdef GOOD
+using Choice = On<Cuda>;
+#else
+using Choice = On<int>;
+#endif
+constexpr auto size = sizeof(Choice);

@@ -1,0 +1,11 @@
+// Weights are multiplied in floating point.
+// expect: Precision<...> takes F32, Bf16 and F64 only.
+#include "ashlar/core/policy.hpp"
+using namespace ashlar;
+
+#ifdef GOOD
+using Choice = Precision<F32>;
+#else
+using Choice = Precision<int>;
+#endif
+constexpr auto size = sizeof(Choice);

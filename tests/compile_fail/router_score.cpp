@@ -1,0 +1,11 @@
+// A kind where a score function belongs.
+// expect: TopK<...> takes Softmax or Sigmoid.
+#include "ashlar/core/policy.hpp"
+using namespace ashlar;
+
+#ifdef GOOD
+using Choice = TopK<Sigmoid>;
+#else
+using Choice = TopK<Sdpa>;
+#endif
+constexpr auto size = sizeof(Choice);

@@ -1,0 +1,31 @@
+// A router of the user'\''s own that forgets its gradient.
+// expect: the router's Module<E> lacks part of the interface
+#include "ashlar/models/decoder.hpp"
+using namespace ashlar;
+
+/// Sends every token to the first experts.
+template <class E>
+struct Forgetful {
+  struct Saved {};
+  Forgetful(Declarations<E>&, index_t, const MoeSizes&) {}
+  RoutedTokens<E> route(Context<E>&, TensorView<const F32, Cpu>, Saved&) { return {}; }
+  void finish_step(Cpu::Queue&, Communicator) {}
+};
+template <class E>
+struct Complete : Forgetful<E> {
+  using Forgetful<E>::Forgetful;
+  using typename Forgetful<E>::Saved;
+  void backward(Context<E>&, TensorView<const F32, Cpu>, const Saved&, TensorView<F32, Cpu>) {}
+};
+template <template <class> class M>
+struct Mine {
+  template <class E>
+  using Module = M<E>;
+};
+
+#ifdef GOOD
+using Choice = Recipe<Ffn<MoE<Mine<Complete>>>>;
+#else
+using Choice = Recipe<Ffn<MoE<Mine<Forgetful>>>>;
+#endif
+constexpr auto size = sizeof(DecoderStage<Environment<Choice, Cpu, F32>>);
