@@ -2,10 +2,13 @@
 // convenience: everything that it does is in reach of a program of the user's own. Read next: train/train_loop.hpp.
 #pragma once
 
+#include <chrono>
 #include <cstdio>
+#include <thread>
 
 #include "ashlar/comm/mpi.hpp"
 #include "ashlar/device/build_device.hpp"
+#include "ashlar/device/threads.hpp"
 #include "ashlar/models/debug_moe/debug_moe.hpp"
 #include "ashlar/models/llama3/llama3.hpp"
 #include "ashlar/train/command_line.hpp"
@@ -108,8 +111,10 @@ void generate_text(const Config& config) {
 
 template <class R>
 void run(const CommandLine& line, Communicator world) {
+  const bool all_ranks = line.subcommand == Subcommand::train || line.subcommand == Subcommand::evaluate;
+  if (!all_ranks && world.size() > 1)
+    throw ConfigError(concat(to_string(line.subcommand), " runs on one rank; start it without the launcher"));
   if (line.subcommand == Subcommand::convert) {
-    if (world.size() > 1) throw ConfigError("convert runs on one rank; start it without the launcher");
     const Consolidated made = convert(line.config);
     std::printf("%s\n", made.path.string().c_str());
     return;
@@ -136,28 +141,35 @@ void run(const CommandLine& line, Communicator world) {
 
 }  // namespace detail
 
-/// Runs the command line on the recipe of Model. Returns the process's exit status: 0; 1 after one message on stderr.
+/// Runs the command line on the recipe of Model. Returns the process's exit status: 0, also after a SIGTERM or SIGINT
+/// that a run took the time to save for; 1 after one message on stderr.
 template <class Model>
 int main(int argc, char** argv) {
   static_assert(
       requires { typename Model::Recipe; } && !AnyRecipe<Model>,
       "ashlar::main<Model> takes a model, as in ashlar::main<Transformer<MyRecipe>>.");
+  // Ranks that fail together have time to say so before one of them ends the others.
+  using namespace std::chrono_literals;
   std::optional<MpiSession> session;
   try {
+    session.emplace();  // first, so that of all ranks' complaints about the command line one is heard
     const CommandLine line = parse(argc, argv);
-    if (!line.help.empty()) {
+    if (line.help.empty())
+      detail::run<typename Model::Recipe>(line, session->world());
+    else if (session->world().rank() == 0)
       std::fputs(line.help.c_str(), stdout);
-      return 0;
-    }
-    session.emplace();
-    detail::run<typename Model::Recipe>(line, session->world());
     return 0;
   } catch (const ConfigError& error) {
-    // Every rank finds the same fault in a configuration: one speaks.
-    if (!session || session->world().rank() == 0) std::fprintf(stderr, "%s\n", error.what());
-  } catch (const std::exception& error) {
+    // Every rank finds the same fault in a configuration: rank 0 speaks and ends all. Who still lives after that found
+    // what rank 0 did not, as a file that this machine lacks.
     const int rank = session ? session->world().rank() : 0;
-    std::fprintf(stderr, "rank %d: %s\n", rank, error.what());
+    if (rank > 0) std::this_thread::sleep_for(2s);
+    std::fprintf(stderr, "%s%s\n", rank > 0 ? concat("rank ", rank, ": ").c_str() : "", error.what());
+  } catch (const std::exception& error) {
+    const bool alone = !session || session->world().size() == 1;
+    const std::string who = alone ? "" : concat("rank ", session->world().rank(), ": ");
+    std::fprintf(stderr, "%s%s\n", who.c_str(), error.what());
+    if (!alone) std::this_thread::sleep_for(500ms);
   }
   if (session && session->world().size() > 1) session->abort(1);
   return 1;
