@@ -21,6 +21,10 @@ set(library_flags -std=c++20 -Wall -Wextra -Wshadow -Werror
   "$<$<BOOL:${library_definitions}>:-D$<JOIN:${library_definitions},$<SEMICOLON>-D>>")
 set(emulator_flags -DASHLAR_CUDA_EMULATED=1 -I${PROJECT_SOURCE_DIR}/tests)
 
+if(CMAKE_CXX_FLAGS MATCHES "fsanitize")
+  return()
+endif()
+
 function(header_test name how folder extension)
   add_test(NAME headers/${name} COMMAND ${header_script} ${how} ${PROJECT_SOURCE_DIR} ${folder} ${extension}
     ${ARGN} ${library_flags} COMMAND_EXPAND_LISTS)

@@ -1,5 +1,4 @@
 # Guards: rules about the sources, checked as tests. `ctest -R guards`, `ctest -R compile_fail`, `ctest -R headers`.
-include(${PROJECT_SOURCE_DIR}/cmake/HeaderTests.cmake)
 set(guards ${CMAKE_CURRENT_SOURCE_DIR}/guards)
 
 add_test(NAME guards/layers COMMAND ${guards}/layers.sh ${PROJECT_SOURCE_DIR})

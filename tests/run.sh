@@ -8,15 +8,12 @@ preset=${1:-test}
 shift $(($# > 0 ? 1 : 0))
 tests/install_packages.sh test || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 
-# A compiler takes up to 2 GiB: jobs by cores and by memory.
-cores=$(nproc)
-by_memory=$(awk '/MemAvailable/ { print int($2 / 1024 / 1024 / 2) }' /proc/meminfo)
-jobs=$((by_memory < cores ? (by_memory < 1 ? 1 : by_memory) : cores))
-
+jobs=$(tests/jobs.sh)
 started=$SECONDS
-cmake --preset "$preset" >"/tmp/ashlar_configure.$$" 2>&1 || { cat "/tmp/ashlar_configure.$$"; configured=no; }
-rm -f "/tmp/ashlar_configure.$$"
-[ "${configured:-yes}" = yes ] || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
+if ! configured=$(cmake --preset "$preset" 2>&1); then
+  printf '%s\n0 passed, 1 failed, 0 skipped\n' "$configured"
+  exit 1
+fi
 # What does not compile fails; the tests of what does are run all the same.
 built=0
 cmake --build "build/$preset" -j "$jobs" -- -k 0 --quiet || built=1
@@ -25,7 +22,7 @@ echo "$preset: built in $((SECONDS - started)) s with $jobs jobs"
 started=$SECONDS
 report=build/$preset/report.xml
 rm -f "$report"
-ctest --test-dir "build/$preset" -j "$cores" --output-on-failure --no-tests=error --output-junit report.xml "$@" |
+ctest --test-dir "build/$preset" -j "$(nproc)" --output-on-failure --no-tests=error --output-junit report.xml "$@" |
   grep -v ' Passed ' | grep -v '^ *Start '
 echo "$preset: tested in $((SECONDS - started)) s"
 
