@@ -46,8 +46,8 @@ void faults_with(const Params& params, std::initializer_list<const char*> expect
       } catch (const simt::Fault& fault) {
         message = fault.what();
       }
-      CHECK_THAT(message, Catch::Contains("Planted") && Catch::Contains("faults.cpp:"));
-      for (const char* part : expected) CHECK_THAT(message, Catch::Contains(part));
+      CHECK_THAT(message, ContainsText("Planted") && ContainsText("faults.cpp:"));
+      for (const char* part : expected) CHECK_THAT(message, ContainsText(part));
     }
 }
 
@@ -326,11 +326,11 @@ TEST_CASE("global memory: use after free, wrong and double frees, leaks") {
   const std::size_t before = simt::live_device_bytes();
   auto* const p = static_cast<int*>(Cuda::allocate(256));
   CHECK(simt::live_device_bytes() == before + 256);
-  CHECK_THROWS_WITH(Cuda::deallocate(p + 1, 252), Catch::Contains("isn't the start of a live allocation"));
+  CHECK_THROWS_WITH(Cuda::deallocate(p + 1, 252), ContainsText("isn't the start of a live allocation"));
   Cuda::deallocate(p, 256);
   CHECK(simt::live_device_bytes() == before);
   faults_with<reads>({p, nullptr}, {"of an allocation of 256 bytes that was freed"});
-  CHECK_THROWS_WITH(Cuda::deallocate(p, 256), Catch::Contains("that was freed"));
+  CHECK_THROWS_WITH(Cuda::deallocate(p, 256), ContainsText("that was freed"));
   CHECK(Cuda::allocate(0) == nullptr);
   CHECK_NOTHROW(Cuda::deallocate(nullptr, 0));
 }
@@ -340,11 +340,11 @@ TEST_CASE("fills and copies are checked and carry what is written") {
   const Written x;
   auto* const y = static_cast<int*>(Cuda::allocate(256));
   std::array<int, 65> host = {};
-  CHECK_THROWS_WITH(Cuda::upload(queue, y, host.data(), 260), Catch::Contains("Cuda::upload"));
-  CHECK_THROWS_WITH(Cuda::download(queue, host.data(), x.data, 260), Catch::Contains("Cuda::download"));
-  CHECK_THROWS_WITH(Cuda::copy(queue, y + 1, x.data, 256), Catch::Contains("bytes to offset 4"));
-  CHECK_THROWS_WITH(Cuda::copy(queue, host.data(), x.data, 256), Catch::Contains("Cuda::copy"));
-  CHECK_THROWS_WITH(Cuda::fill_zero(queue, y + 1, 256), Catch::Contains("Cuda::fill_zero"));
+  CHECK_THROWS_WITH(Cuda::upload(queue, y, host.data(), 260), ContainsText("Cuda::upload"));
+  CHECK_THROWS_WITH(Cuda::download(queue, host.data(), x.data, 260), ContainsText("Cuda::download"));
+  CHECK_THROWS_WITH(Cuda::copy(queue, y + 1, x.data, 256), ContainsText("bytes to offset 4"));
+  CHECK_THROWS_WITH(Cuda::copy(queue, host.data(), x.data, 256), ContainsText("Cuda::copy"));
+  CHECK_THROWS_WITH(Cuda::fill_zero(queue, y + 1, 256), ContainsText("Cuda::fill_zero"));
   Cuda::copy(queue, y, x.data, 252);
   faults_with<reads>({y, nullptr}, {"thread 63 at", "offset 252", "never written"});
   Cuda::fill_zero(queue, y + 63, 4);
@@ -358,7 +358,7 @@ TEST_CASE("host arrays are device memory while they are registered") {
     const simt::HostArray scope(host);
     runs<writes>({host.data(), nullptr});
     CHECK(host[63] == 1);
-    CHECK_THROWS_WITH(simt::HostArray(std::span(host).subspan(8)), Catch::Contains("registered twice"));
+    CHECK_THROWS_WITH(simt::HostArray(std::span(host).subspan(8)), ContainsText("registered twice"));
   }
   faults_with<reads>({host.data(), nullptr}, {"outside of live device memory"});
   {
@@ -430,5 +430,5 @@ TEST_CASE("an exception of a kernel unwinds its threads and reaches the caller")
 TEST_CASE("a thread that spins with nobody to end it is a livelock") {
   const Written x;
   Cuda::Queue queue;
-  CHECK_THROWS_WITH(launch<Planted<spins_for_ever>>(queue, Grid{}, {x.data, nullptr}), Catch::Contains("livelock"));
+  CHECK_THROWS_WITH(launch<Planted<spins_for_ever>>(queue, Grid{}, {x.data, nullptr}), ContainsText("livelock"));
 }

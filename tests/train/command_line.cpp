@@ -7,7 +7,6 @@
 #include "catch.hpp"
 
 using namespace ashlar;
-using Catch::Matchers::Contains;
 using Catch::Matchers::StartsWith;
 
 namespace {
@@ -149,7 +148,7 @@ TEST_CASE("what is unknown gets the nearest valid name") {
   CHECK_THROWS_WITH(parse_train({"--seqlen=4"}), "unknown flag --seqlen; the nearest valid name is --training.seq_len");
   CHECK_THROWS_WITH(parse_train({"--confg", "a"}), "unknown flag --confg; the nearest valid name is --config");
   CHECK_THROWS_WITH(parse_train({"--paralelism.tensor_parallel_degre=2"}),
-                    Contains("--parallelism.tensor_parallel_degree"));
+                    ContainsText("--parallelism.tensor_parallel_degree"));
   CHECK_THROWS_WITH(parse_train({"--training.dataset=txt"}),
                     "--training.dataset: must be one of text, random, found \"txt\"; the nearest is text");
 }
@@ -166,7 +165,7 @@ TEST_CASE("what is missing or out of place is said") {
   CHECK_THROWS_WITH(parse_train({"--training.steps", "many"}),
                     "--training.steps: expected an integer of 32 bits, found \"many\"");
   CHECK_THROWS_WITH(parse_train({"--training.steps", "0"}), "--training.steps: must be at least 1, found 0");
-  CHECK_THROWS_WITH(parse_train({"--training.global_batch_size", "9"}), Contains("9 is no multiple of 8"));
+  CHECK_THROWS_WITH(parse_train({"--training.global_batch_size", "9"}), ContainsText("9 is no multiple of 8"));
 }
 
 TEST_CASE("help is a text, whatever stands beside it") {

@@ -7,7 +7,6 @@
 #include "catch.hpp"
 
 using namespace ashlar;
-using Catch::Matchers::Contains;
 
 namespace {
 
@@ -89,13 +88,13 @@ TEST_CASE("a field outside of its range is named") {
   CHECK_THROWS_WITH(validate(config), "training.seq_len: must be at least 1, found 0");
   config = {};
   config.checkpoint.keep_latest_k = 1;
-  CHECK_THROWS_WITH(validate(config), Contains("checkpoint.keep_latest_k: must be at least 2 or exactly 0"));
+  CHECK_THROWS_WITH(validate(config), ContainsText("checkpoint.keep_latest_k: must be at least 2 or exactly 0"));
   config = {};
   config.parallelism.pipeline_parallel_schedule = "1F1";
-  CHECK_THROWS_WITH(validate(config), Contains("the nearest is 1F1B"));
+  CHECK_THROWS_WITH(validate(config), ContainsText("the nearest is 1F1B"));
   config = {};
   config.lr_scheduler.decay_ratio = 1.5;
-  CHECK_THROWS_WITH(validate(config), Contains("lr_scheduler.decay_ratio"));
+  CHECK_THROWS_WITH(validate(config), ContainsText("lr_scheduler.decay_ratio"));
 }
 
 TEST_CASE("fields that contradict each other are named") {
@@ -103,10 +102,10 @@ TEST_CASE("fields that contradict each other are named") {
   config.parallelism.pipeline_parallel_microbatch_size = 3;
   CHECK_NOTHROW(validate(config));  // without a pipeline nothing reads it
   config.parallelism.pipeline_parallel_degree = 2;
-  CHECK_THROWS_WITH(validate(config), Contains("must divide training.local_batch_size, but 3 does not divide 8"));
+  CHECK_THROWS_WITH(validate(config), ContainsText("must divide training.local_batch_size, but 3 does not divide 8"));
   config = {};
   config.training.global_batch_size = 12;
-  CHECK_THROWS_WITH(validate(config), Contains("training.global_batch_size") && Contains("12 is no multiple of 8"));
+  CHECK_THROWS_WITH(validate(config), ContainsText("training.global_batch_size") && ContainsText("12 is no multiple of 8"));
   config.training.global_batch_size = 16;
   CHECK_NOTHROW(validate(config));
 }

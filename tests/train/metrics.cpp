@@ -8,7 +8,6 @@
 #include "catch.hpp"
 
 using namespace ashlar;
-using Catch::Matchers::Contains;
 
 namespace {
 
@@ -56,7 +55,7 @@ TEST_CASE("a record is one flat JSON object with all digits") {
         R"("peak_memory_bytes":5000000000,"mfu":0.5,"mfu_causal":0.25,"data_loading":0.01,"tokens":6144,)"
         R"("elapsed_seconds":2})");
   m.held_out_loss = 4.25;
-  CHECK_THAT(to_json_line(m), Contains(R"("elapsed_seconds":2,"held_out_loss":4.25})"));
+  CHECK_THAT(to_json_line(m), ContainsText(R"("elapsed_seconds":2,"held_out_loss":4.25})"));
 }
 
 TEST_CASE("numbers that JSON has not are null") {
@@ -64,7 +63,7 @@ TEST_CASE("numbers that JSON has not are null") {
   m.loss = std::numeric_limits<double>::quiet_NaN();
   m.grad_norm = std::numeric_limits<double>::infinity();
   m.held_out_loss = -std::numeric_limits<double>::infinity();
-  CHECK_THAT(to_json_line(m), Contains(R"("loss":null,"grad_norm":null,)") && Contains(R"("held_out_loss":null})"));
+  CHECK_THAT(to_json_line(m), ContainsText(R"("loss":null,"grad_norm":null,)") && ContainsText(R"("held_out_loss":null})"));
 }
 
 TEST_CASE("lines are in the file as soon as they are written") {
@@ -127,7 +126,7 @@ TEST_CASE("a folder that can't be made is an error that names the file") {
   const Folder folder;
   std::filesystem::create_directories(folder.path.parent_path());
   std::ofstream(folder.path) << "a file where the folder should be";
-  CHECK_THROWS_WITH(MetricsLog(folder.path), Contains("can't write") && Contains("metrics.jsonl"));
+  CHECK_THROWS_WITH(MetricsLog(folder.path), ContainsText("can't write") && ContainsText("metrics.jsonl"));
 }
 
 #if defined(__linux__)
@@ -137,6 +136,6 @@ TEST_CASE("a full disk is an error") {
   std::filesystem::create_symlink("/dev/full", folder.path / "metrics.jsonl.new");
   // The new file is the device. Nothing is written at the opening, so it takes the log's place; the first line fails.
   MetricsLog log(folder.path);
-  CHECK_THROWS_WITH(log.write(at_step(1)), Contains("can't write") && Contains("metrics.jsonl"));
+  CHECK_THROWS_WITH(log.write(at_step(1)), ContainsText("can't write") && ContainsText("metrics.jsonl"));
 }
 #endif
