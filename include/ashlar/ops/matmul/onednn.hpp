@@ -1,6 +1,10 @@
 // Matrix product by oneDNN: float by its sgemm, bf16 by its matmul primitive. Used by ops/matmul/cpu.hpp.
 #pragma once
 
+#include "ashlar/core/config.hpp"
+
+#if ASHLAR_WITH_ONEDNN
+
 #include <algorithm>
 #include <type_traits>
 #include <vector>
@@ -97,3 +101,5 @@ void onednn_product(const Product<bf16, C>& p) try {
 }
 
 }  // namespace ashlar::inline v0::ops::cpu
+
+#endif
