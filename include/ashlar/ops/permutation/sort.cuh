@@ -7,6 +7,7 @@
 
 #include "ashlar/device/cuda/counting_sort.cuh"
 #include "ashlar/device/cuda/launch.cuh"
+#include "ashlar/device/cuda/pack.cuh"
 #include "ashlar/device/cuda/reduce.cuh"
 #include "ashlar/device/cuda/scan.cuh"
 #include "ashlar/ops/permutation/permutation.hpp"
