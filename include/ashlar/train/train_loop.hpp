@@ -98,7 +98,7 @@ std::int64_t train_loop(const Config& config, Communicator world, const std::fun
       m.mfu = flops.per_token * m.tokens_per_second / peak;
       m.mfu_causal = flops.per_token_causal * m.tokens_per_second / peak;
       m.data_loading = rates.data_loading;
-      m.tokens = static_cast<std::int64_t>(tokens_per_step) * step;
+      m.tokens = checkpointer.tokens_seen();
       m.elapsed_seconds = clock.elapsed();
       if (validates) m.held_out_loss = validate(trainer, data.held_out, config.validation.steps);
       if (reports) {
