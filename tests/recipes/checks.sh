@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the scripts of this folder share; sourced by them with the folder of the recipes' binaries as argument. Every
 # script runs by itself: tests/recipes/train.sh build/release/examples
 set -u
