@@ -100,7 +100,7 @@ class DecoderStage {
   DecoderStage(const DecoderSizes& sizes, const pipeline::StageLayers& layers, const StageSetup<E>& setup)
       : sizes_(sizes),
         setup_(setup),
-        scratch_(setup.memory, chunk_bytes),
+        scratch_(setup.memory),
         rope_(setup.memory, setup.queue, setup.max_seq_len, sizes.head_dim(), sizes.rope_theta),
         loss_total_(setup.memory, {1}) {
     if (sizes.tied && layers.embedding != layers.output)
@@ -229,8 +229,6 @@ class DecoderStage {
   }
 
  private:
-  static constexpr std::size_t chunk_bytes = std::size_t{16} << 20;
-
   struct Layer {
     std::string name;
     std::unique_ptr<DenseBlock> dense;

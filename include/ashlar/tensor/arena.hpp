@@ -18,7 +18,7 @@ class Arena {
   static constexpr std::size_t alignment = 64;
 
   /// `chunk_bytes`: how much to ask of the device at once, at least.
-  explicit Arena(Memory<D>& memory, std::size_t chunk_bytes = std::size_t{16} << 20)
+  explicit Arena(Memory<D>& memory, std::size_t chunk_bytes = std::size_t{2} << 20)
       : memory_(&memory), chunk_bytes_(chunk_bytes) {}
   Arena(Arena&& other) noexcept
       : memory_(other.memory_),

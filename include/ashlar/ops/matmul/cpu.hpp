@@ -31,6 +31,7 @@ void scale_result(const Product<T, C>& p) {
 
 template <class T, class C>
 void product(const Product<T, C>& p) {
+  if (p.m == 0 || p.n == 0) return;
   if (p.k == 0) {
     scale_result(p);
     return;
