@@ -12,13 +12,13 @@
 
 namespace ashlar::inline v0 {
 
-/// The vendor's figure on Cuda. On Cpu, FLOP/s of a 512 x 512 x 512 product in T on D, the best of a few: about 20 ms
-/// on two CPU cores.
+/// The vendor's figure on Cuda. On Cpu, FLOP/s of a 1024 x 1024 x 1024 product in T on D, the best of a few: about 20
+/// ms on two CPU cores.
 template <class T, Device D>
 double measure_matmul_rate(typename D::Queue& queue) {
   if constexpr (std::is_same_v<D, Cuda>) return std::is_same_v<T, bf16> ? 989e12 : 67e12;  // H100 and H200, dense
   using Clock = std::chrono::steady_clock;
-  constexpr index_t n = 512;
+  constexpr index_t n = 1024;
   Memory<D> memory;
   Tensor<T, D> a(memory, {n, n}), b(memory, {n, n}), c(memory, {n, n});
   std::vector<T> host(n * n);

@@ -65,8 +65,7 @@ std::int64_t train_loop(const Config& config, Communicator world, const std::fun
   if (reports) log.emplace(config.job.dump_folder, trainer.step_count());
   const double tokens_per_step = static_cast<double>(trainer.batch().global_rows * trainer.batch().seq_len);
   const FlopCount flops = trainer.flops();
-  // Ranks as threads or processes of one machine share it: the rate is of all together.
-  const double peak = measure_matmul_rate<typename E::Compute, D>(trainer.queue());
+  double peak = 0;  // the rate of this rank's matrix products; measured when it is first needed, after the first step
   note(concat(E::Recipe::ModelFamily::name, " ", config.model.flavor, ": ", grouped_text(trainer.parameter_count()),
               " parameters, ", D::name, ", ", to_string(dtype_of<typename E::Compute>), ", ", world.size(),
               world.size() == 1 ? " rank" : " ranks"));
@@ -88,6 +87,10 @@ std::int64_t train_loop(const Config& config, Communicator world, const std::fun
     if (step == 1 || step % config.metrics.log_freq == 0 || step == steps || stopped || validates) {
       const StepResult result = trainer.result();
       const auto rates = clock.take();
+      if (peak == 0) {
+        peak = measure_matmul_rate<typename E::Compute, D>(trainer.queue()) * world.size();
+        clock.take();
+      }
       StepMetrics m;
       m.step = step;
       m.loss = result.loss;
