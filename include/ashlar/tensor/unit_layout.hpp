@@ -113,12 +113,15 @@ template <class F>
 void for_each_run(const Shape& shape, const Box& box, F&& f) {
   const int rank = shape.rank();
   if (rank == 0) return f(index_t{0}, index_t{0}, index_t{1});
-  const index_t run = box.extent[rank - 1];
+  // Dimensions from `split` on are one run: all of those after it are whole.
+  int split = rank - 1;
+  index_t run = box.extent[split];
+  while (split > 0 && box.extent[split] == shape[split]) run *= box.extent[--split];
   const index_t runs = run ? box.extent.count() / run : 0;
   for (index_t r = 0; r < runs; ++r) {
     Shape at = box.offset;
     index_t rest = r;
-    for (int k = rank - 2; k >= 0; --k) {
+    for (int k = split - 1; k >= 0; --k) {
       at[k] += rest % box.extent[k];
       rest /= box.extent[k];
     }
