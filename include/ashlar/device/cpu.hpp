@@ -4,6 +4,10 @@
 #include <cstdlib>
 #include <cstring>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "ashlar/core/error.hpp"
 #include "ashlar/device/device.hpp"
 
@@ -22,13 +26,26 @@ struct Cpu {
     return p;
   }
   static void deallocate(void* p, std::size_t) { std::free(p); }
+#if defined(__linux__)
+  /// Addresses without memory behind them: pages come as they are touched. Null where the system refuses. An arena in
+  /// one such range has no gaps, so what it touches is what it counts.
+  static void* reserve(std::size_t bytes) {
+    void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p == MAP_FAILED ? nullptr : p;
+  }
+  static void release(void* p, std::size_t bytes) {
+    munmap(p, bytes);
+  }
+#endif
   static void fill_zero(Queue&, void* p, std::size_t bytes) {
     if (bytes) std::memset(p, 0, bytes);
   }
   static void copy(Queue&, void* target, const void* source, std::size_t bytes) {
     if (bytes) std::memcpy(target, source, bytes);
   }
-  static void upload(Queue& q, void* target, const void* source, std::size_t bytes) { copy(q, target, source, bytes); }
+  static void upload(Queue& q, void* target, const void* source, std::size_t bytes) {
+    copy(q, target, source, bytes);
+  }
   static void download(Queue& q, void* target, const void* source, std::size_t bytes) {
     copy(q, target, source, bytes);
   }

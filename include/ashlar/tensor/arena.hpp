@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <vector>
 
 #include "ashlar/core/tensor_view.hpp"
@@ -31,7 +32,14 @@ class Arena {
   }
   Arena& operator=(Arena&&) = delete;
   ~Arena() {
-    for (const Chunk& c : chunks_) memory_->deallocate(c.data, c.bytes);
+    for (const Chunk& c : chunks_) {
+      if constexpr (can_reserve)
+        if (c.reserved) {
+          D::release(c.data, c.bytes);
+          continue;
+        }
+      memory_->deallocate(c.data, c.bytes);
+    }
     memory_->remove_arena(high_water_);
   }
 
@@ -63,7 +71,13 @@ class Arena {
   struct Chunk {
     void* data;
     std::size_t bytes;
+    bool reserved = false;
   };
+  static constexpr bool can_reserve = requires(void* p, std::size_t n) {
+    { D::reserve(n) } -> std::same_as<void*>;
+    D::release(p, n);
+  };
+  static constexpr std::size_t reserved_bytes = std::size_t{64} << 30;
 
   void* push_bytes(std::size_t bytes) {
     if constexpr (!D::has_storage) {
@@ -74,13 +88,25 @@ class Arena {
         top_.offset = 0;
       }
       if (top_.chunk == chunks_.size()) {
-        const std::size_t size = std::max(bytes, chunk_bytes_);
-        chunks_.push_back({memory_->allocate(size), size});
+        add_chunk(bytes);
       }
       void* p = static_cast<char*>(chunks_[top_.chunk].data) + top_.offset;
       top_.offset += bytes;
       return p;
     }
+  }
+
+  // The first chunk is a large range of addresses, on devices that have them; what it can't hold goes into others.
+  void add_chunk(std::size_t bytes) {
+    if constexpr (can_reserve) {
+      if (chunks_.empty() && bytes <= reserved_bytes)
+        if (void* p = D::reserve(reserved_bytes)) {
+          chunks_.push_back({p, reserved_bytes, true});
+          return;
+        }
+    }
+    const std::size_t size = std::max(bytes, chunk_bytes_);
+    chunks_.push_back({memory_->allocate(size), size});
   }
 
   Memory<D>* memory_;
