@@ -31,7 +31,9 @@ struct Cpu {
   /// one such range has no gaps, so what it touches is what it counts.
   static void* reserve(std::size_t bytes) {
     void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return p == MAP_FAILED ? nullptr : p;
+    if (p == MAP_FAILED) return nullptr;
+    madvise(p, bytes, MADV_HUGEPAGE);  // a hint: hundreds of times fewer faults at the first touch
+    return p;
   }
   static void release(void* p, std::size_t bytes) {
     munmap(p, bytes);
