@@ -3,7 +3,6 @@
 #pragma once
 
 #include <memory>
-#include <variant>
 #include <vector>
 
 #include "ashlar/nn/context.hpp"
@@ -67,16 +66,5 @@ class MicroBatchSlots {
  private:
   std::vector<std::unique_ptr<Slot>> used_, free_;
 };
-
-namespace detail {
-template <class Block>
-struct SavedOf {
-  using type = typename Block::Saved;
-};
-template <>
-struct SavedOf<std::monostate> {
-  using type = std::monostate;
-};
-}  // namespace detail
 
 }  // namespace ashlar::inline v0
