@@ -50,7 +50,7 @@ inline std::string to_json(const Manifest& m) {
         {"cp", d.cp},
         {"tp", d.tp},
         {"ep", d.ep}}},
-      {"config", m.config.empty() ? nlohmann::json::object() : nlohmann::json::parse(m.config)},
+      {"config", m.config.empty() ? nlohmann::json::object() : nlohmann::json::parse(std::string_view(m.config))},
       {"build", m.build},
       {"files", std::move(files)}};
   return root.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";

@@ -91,6 +91,8 @@ class CommunicatorBackend {
   /// Both belong to the rank: they hold in every group that was made from the same world.
   virtual void set_timeout(std::chrono::milliseconds) = 0;
   virtual void set_step(std::int64_t step) = 0;
+  /// What a MetaFloat stands for. Only where nothing is sent can there be any.
+  virtual DType meta_float() const { return DType::f32; }
 };
 
 inline std::shared_ptr<CommunicatorBackend> CommunicatorBackend::split(int color, int key, std::string name) {
@@ -123,13 +125,13 @@ class Communicator {
   /// data [count] becomes the reduction over all ranks, in rank order on every rank: the same bits everywhere.
   template <class T>
   Request all_reduce(T* data, index_t count, Reduce op = Reduce::sum) {
-    return size() == 1 ? Request() : backend_->all_reduce(data, count, dtype_of<T>, op);
+    return size() == 1 ? Request() : backend_->all_reduce(data, count, type_of<T>(), op);
   }
   /// receive [size * count] becomes the ranks' send [count], in rank order. send may be receive + rank * count (in
   /// place).
   template <class T>
   Request all_gather(const T* send, T* receive, index_t count) {
-    if (size() > 1) return backend_->all_gather(send, receive, count, dtype_of<T>);
+    if (size() > 1) return backend_->all_gather(send, receive, count, type_of<T>());
     copy_alone(send, receive, count);
     return {};
   }
@@ -137,7 +139,7 @@ class Communicator {
   /// count.
   template <class T>
   Request reduce_scatter(const T* send, T* receive, index_t count, Reduce op = Reduce::sum) {
-    if (size() > 1) return backend_->reduce_scatter(send, receive, count, dtype_of<T>, op);
+    if (size() > 1) return backend_->reduce_scatter(send, receive, count, type_of<T>(), op);
     copy_alone(send, receive, count);
     return {};
   }
@@ -145,24 +147,24 @@ class Communicator {
   template <class T>
   Request all_to_all(const T* send, std::span<const index_t> send_counts, T* receive,
                      std::span<const index_t> receive_counts) {
-    if (size() > 1) return backend_->all_to_all(send, send_counts, receive, receive_counts, dtype_of<T>);
+    if (size() > 1) return backend_->all_to_all(send, send_counts, receive, receive_counts, type_of<T>());
     copy_alone(send, receive, receive_counts[0]);
     return {};
   }
   template <class T>
   Request broadcast(T* data, index_t count, int root) {
-    return size() == 1 ? Request() : backend_->broadcast(data, count, dtype_of<T>, root);
+    return size() == 1 ? Request() : backend_->broadcast(data, count, type_of<T>(), root);
   }
   /// Messages between two ranks match by tag, in order within a tag. A rank may not send to itself.
   template <class T>
   Request send(const T* data, index_t count, int peer, int tag) {
     check_peer(peer);
-    return backend_->send(data, count, dtype_of<T>, peer, tag);
+    return backend_->send(data, count, type_of<T>(), peer, tag);
   }
   template <class T>
   Request receive(T* data, index_t count, int peer, int tag) {
     check_peer(peer);
-    return backend_->receive(data, count, dtype_of<T>, peer, tag);
+    return backend_->receive(data, count, type_of<T>(), peer, tag);
   }
   void barrier() {
     if (size() > 1) backend_->barrier().wait();
@@ -188,6 +190,13 @@ class Communicator {
   void check_peer(int peer) const {
     if (peer < 0 || peer >= size() || peer == rank())
       fail(concat("rank ", rank(), " of a group of ", size(), " can't exchange messages with rank ", peer));
+  }
+  template <class T>
+  DType type_of() const {
+    if constexpr (std::is_same_v<std::remove_const_t<T>, MetaFloat>)
+      return backend_->meta_float();
+    else
+      return dtype_of<T>;
   }
   template <class T>
   static void copy_alone(const T* send, T* receive, index_t count) {

@@ -49,12 +49,13 @@ struct FakeCounts {
 class Fake final : public CommunicatorBackend {
  public:
   /// The world of `size` ranks as seen by `rank`; the caller keeps `counts` and reads it when it likes. One thread.
-  static Communicator world(int rank, int size, std::shared_ptr<FakeCounts> counts) {
+  /// `meta_float` is what a MetaFloat counts as.
+  static Communicator world(int rank, int size, std::shared_ptr<FakeCounts> counts, DType meta_float = DType::f32) {
     check(size >= 1 && rank >= 0 && rank < size, "a rank is one of 0 .. size - 1");
-    return Communicator(std::make_shared<Fake>(rank, size, std::move(counts), "world"));
+    return Communicator(std::make_shared<Fake>(rank, size, std::move(counts), "world", meta_float));
   }
-  Fake(int rank, int size, std::shared_ptr<FakeCounts> counts, std::string name)
-      : rank_(rank), size_(size), counts_(std::move(counts)), name_(std::move(name)) {}
+  Fake(int rank, int size, std::shared_ptr<FakeCounts> counts, std::string name, DType meta_float = DType::f32)
+      : rank_(rank), size_(size), counts_(std::move(counts)), name_(std::move(name)), meta_float_(meta_float) {}
 
   int rank() const override { return rank_; }
   int size() const override { return size_; }
@@ -100,7 +101,8 @@ class Fake final : public CommunicatorBackend {
   std::shared_ptr<CommunicatorBackend> group(std::span<const int> ranks, std::string name) override {
     const auto me = std::ranges::find(ranks, rank_) - ranks.begin();
     check(me < std::ssize(ranks), "a rank can't make a group that it does not belong to");
-    return std::make_shared<Fake>(static_cast<int>(me), static_cast<int>(ranks.size()), counts_, std::move(name));
+    return std::make_shared<Fake>(static_cast<int>(me), static_cast<int>(ranks.size()), counts_, std::move(name),
+                                  meta_float_);
   }
   /// Not possible: the colors of the other ranks are theirs to know.
   std::shared_ptr<CommunicatorBackend> split(int, int, std::string) override {
@@ -108,6 +110,7 @@ class Fake final : public CommunicatorBackend {
   }
   void set_timeout(std::chrono::milliseconds) override {}
   void set_step(std::int64_t) override {}
+  DType meta_float() const override { return meta_float_; }
 
  private:
   static std::int64_t bytes(index_t count, DType type) { return count * static_cast<index_t>(size_of(type)); }
@@ -131,6 +134,7 @@ class Fake final : public CommunicatorBackend {
   int rank_, size_;
   std::shared_ptr<FakeCounts> counts_;
   std::string name_;
+  DType meta_float_;
 };
 
 /// Every rank sends this one the block that this one sends itself, so with real buffers all receive_counts must equal

@@ -26,6 +26,10 @@ struct bf16 {
 };
 static_assert(sizeof(bf16) == 2 && std::is_trivially_copyable_v<bf16>);
 
+/// The compute type of a plan, on Meta alone: a float of as many bytes as a number there says (device/meta.hpp). An
+/// element without a value is a width and nothing else, so one set of modules plans for every compute type.
+struct MetaFloat {};
+
 /// The element types that tensors have. The values are part of the checkpoint format.
 enum class DType : std::uint8_t { f32, f64, bf16, i32, u8, i64 };
 

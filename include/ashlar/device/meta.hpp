@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "ashlar/core/dtype.hpp"
+#include "ashlar/core/shape.hpp"
 #include "ashlar/device/device.hpp"
 
 namespace ashlar::inline v0 {
@@ -24,6 +26,12 @@ struct Meta {
   struct Queue {
     Cost total;
     std::int64_t operations = 0;
+    index_t meta_float_bytes = 4;
+    /// Bytes of an element.
+    template <class T>
+    index_t width() const {
+      return std::is_same_v<std::remove_const_t<T>, MetaFloat> ? meta_float_bytes : index_t{sizeof(T)};
+    }
     void count(Cost cost) {
       total = total + cost;
       ++operations;

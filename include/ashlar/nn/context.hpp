@@ -88,6 +88,11 @@ class Context {
     return scratch_arena_->template push<T>(shape);
   }
 
+  /// Whether the compute type is stored as the master type is, so that memory of one serves as the other.
+  bool computes_in_master() const {
+    return scratch_arena_->memory().template width<typename E::Compute>() == sizeof(typename E::Master);
+  }
+
   /// Runs `work`, which accumulates a weight gradient, now or with the deferred ones.
   template <class F>
   void weight_gradient(F&& work) {
@@ -109,10 +114,11 @@ class Context {
   /// Shows a tensor to the observer under the current path.
   template <class T>
   void observe(std::string_view name, const View<T>& x) {
-    if (observer) [[unlikely]] {
-      const std::string full = path_ + std::string(name);
-      observer->see(queue, {full, phase, x.data(), dtype_of<T>, x.shape(), x.row_stride()});
-    }
+    if constexpr (Device::has_storage)
+      if (observer) [[unlikely]] {
+        const std::string full = path_ + std::string(name);
+        observer->see(queue, {full, phase, x.data(), dtype_of<T>, x.shape(), x.row_stride()});
+      }
   }
   /// Names observed while it lives begin with `name` and a dot.
   class Path {

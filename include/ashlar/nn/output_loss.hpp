@@ -112,6 +112,8 @@ class OutputLoss {
     if (c.saving()) {
       if constexpr (std::is_same_v<T, A>)
         k.dlogits = logits;
+      else if (c.computes_in_master())
+        k.dlogits = {nullptr, shape};
       else
         k.dlogits = c.template scratch<T>(shape);
     }

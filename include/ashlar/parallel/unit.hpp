@@ -63,10 +63,11 @@ class Unit {
     gradients_ = gradients;
     master_ = Tensor<A, D>(memory, {shard_size()});
     master_.zero(queue);
-    if constexpr (!std::is_same_v<T, A>) {
-      compute_ = Tensor<T, D>(memory, {shard_size()});
-      compute_.zero(queue);
-    }
+    if constexpr (!std::is_same_v<T, A>)
+      if (memory.template width<T>() != sizeof(A)) {
+        compute_ = Tensor<T, D>(memory, {shard_size()});
+        compute_.zero(queue);
+      }
     if (sharded() && !pooled_values()) {
       resident_ = Tensor<T, D>(memory, {size()});
       resident_.zero(queue);
@@ -95,7 +96,7 @@ class Unit {
   }
   /// Makes what is computed with follow the master weights: after initialisation and after a load.
   void publish(Queue& queue) {
-    if constexpr (!std::is_same_v<T, A>)
+    if constexpr (!std::is_same_v<T, A> && D::has_storage)
       ops::cast<A, T>(queue, TensorView<const A, D>(master_.view()), compute_.view());
     invalidate();
   }

@@ -53,8 +53,8 @@ class Arena {
 
   template <class T>
   TensorView<T, D> push(const Shape& shape) {
-    const std::size_t bytes =
-        (static_cast<std::size_t>(shape.count()) * sizeof(T) + alignment - 1) / alignment * alignment;
+    const std::size_t bytes = (static_cast<std::size_t>(shape.count()) * memory_->template width<T>() + alignment - 1) /
+                              alignment * alignment;
     void* p = push_bytes(bytes);
     top_.used += bytes;
     if (top_.used > high_water_) {
@@ -64,6 +64,7 @@ class Arena {
     return {static_cast<T*>(p), shape};
   }
 
+  const Memory<D>& memory() const { return *memory_; }
   std::size_t used() const { return top_.used; }
   std::size_t high_water() const { return high_water_; }
 

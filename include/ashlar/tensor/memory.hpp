@@ -4,6 +4,7 @@
 
 #include <cstddef>
 
+#include "ashlar/core/dtype.hpp"
 #include "ashlar/device/device.hpp"
 
 namespace ashlar::inline v0 {
@@ -16,6 +17,16 @@ class Memory {
   void deallocate(void* p, std::size_t bytes) {
     if (p) D::deallocate(p, bytes);
   }
+
+  /// Bytes of an element. What a MetaFloat is, is a plan's to say, before anything is allocated.
+  template <class T>
+  std::size_t width() const {
+    if constexpr (std::is_same_v<std::remove_const_t<T>, MetaFloat>)
+      return meta_float_bytes_;
+    else
+      return sizeof(T);
+  }
+  void set_meta_float(DType type) { meta_float_bytes_ = size_of(type); }
 
   /// Bytes held for the model's life: parameters, gradients, optimizer states, buffers of collectives.
   std::size_t persistent() const { return persistent_; }
@@ -32,6 +43,7 @@ class Memory {
  private:
   std::size_t persistent_ = 0;
   std::size_t arenas_ = 0;
+  std::size_t meta_float_bytes_ = 4;
 };
 
 }  // namespace ashlar::inline v0

@@ -36,7 +36,9 @@ class Tensor {
   T* data() const { return data_; }
   const Shape& shape() const { return shape_; }
   index_t count() const { return memory_ ? shape_.count() : 0; }
-  std::size_t bytes() const { return memory_ ? static_cast<std::size_t>(shape_.count()) * sizeof(T) : 0; }
+  std::size_t bytes() const {
+    return memory_ ? static_cast<std::size_t>(shape_.count()) * memory_->template width<T>() : 0;
+  }
   explicit operator bool() const { return memory_ != nullptr; }
   TensorView<T, D> view() const { return memory_ ? TensorView<T, D>(data_, shape_) : TensorView<T, D>(); }
   void zero(typename D::Queue& queue) { D::fill_zero(queue, data_, bytes()); }

@@ -29,9 +29,9 @@ struct Plan {
   std::vector<RankPlan> ranks;  // one a pipeline stage: the others of the stage are alike
 };
 
-/// E's device is Meta.
+/// E's device is Meta. Where E's compute type is MetaFloat, `compute` says what it stands for.
 template <class E>
-Plan make_plan(const Config& config) {
+Plan make_plan(const Config& config, DType compute = DType::f32) {
   static_assert(std::is_same_v<typename E::Device, Meta>);
   Plan plan;
   plan.world_size = static_cast<int>(planned_world_size(config));
@@ -42,10 +42,10 @@ Plan make_plan(const Config& config) {
     r.rank = rank_of(plan.degrees, {.pp = p});
     for (const Routing routing : {Routing::balanced, Routing::worst}) {
       auto counts = std::make_shared<FakeCounts>();
-      Trainer<E> trainer(config, Fake::world(r.rank, plan.world_size, counts));
+      Trainer<E> trainer(config, Fake::world(r.rank, plan.world_size, counts, compute));
       trainer.assume_routing(routing);
       *counts = {};
-      trainer.queue() = {};
+      trainer.queue().total = {};
       const HostBatch batch{trainer.batch().local_rows, trainer.batch().seq_len, {}, {}, {}};
       trainer.step(batch);
       if (routing == Routing::worst) {

@@ -46,6 +46,11 @@ class Trainer {
              config.lr_scheduler.decay_ratio, decay_from(config.lr_scheduler.decay_type),
              config.lr_scheduler.min_lr_factor}) {
     mesh_.world().set_timeout(std::chrono::seconds(config.comm.init_timeout_seconds));
+    if constexpr (std::is_same_v<T, MetaFloat>) {
+      const DType type = world.backend() ? world.backend()->meta_float() : DType::f32;
+      memory_.set_meta_float(type);
+      queue_.meta_float_bytes = static_cast<index_t>(size_of(type));
+    }
     build_stages();
     std::vector<Unit<E>*> units;
     for (auto& stage : stages_)
@@ -72,11 +77,11 @@ class Trainer {
     if (step_ == first_step_ + 1) mesh_.world().set_timeout(std::chrono::seconds(config_.comm.train_timeout_seconds));
   }
   template <class Loss>
-    requires(!std::is_convertible_v<Loss, LossFunction<E>>)
-  void step(const HostBatch&, const Loss&) {
-    static_assert(detail::always_false<Loss>,
-                  "Trainer::step takes a loss that can be called as loss(Context<E>&, const LogitsChunk<E>&), and may be "
-                  "copied (see ashlar/nn/loss.hpp).");
+  requires(!std::is_convertible_v<Loss, LossFunction<E>>) void step(const HostBatch&, const Loss&) {
+    static_assert(
+        detail::always_false<Loss>,
+        "Trainer::step takes a loss that can be called as loss(Context<E>&, const LogitsChunk<E>&), and may be "
+        "copied (see ashlar/nn/loss.hpp).");
   }
   /// The last step's result; waits for the device. Collective. Throws Error when the gradients were not finite: then no
   /// weight has changed since the last good step.

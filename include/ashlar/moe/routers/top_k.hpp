@@ -66,6 +66,8 @@ class TopKRouter {
     View<const T> dgate;
     if constexpr (std::is_same_v<T, A>) {
       dgate = dlogits;
+    } else if (c.computes_in_master()) {
+      dgate = {nullptr, dlogits.shape()};
     } else {
       View<T> rounded = c.template operand<T>(dlogits.shape());
       ops::cast<A, T>(c.queue, View<const A>(dlogits), rounded);

@@ -34,7 +34,7 @@ void adamw(typename D::Queue& queue, const AdamWStep& step, In<Acc<T>, D> gradie
         "adamw: gradient, parameter, exp_avg and exp_avg_sq must have one length, gradient_scale one element");
   if constexpr (std::is_same_v<D, Meta>) {
     queue.count(Cost{static_cast<double>(14 * parameter.count()),
-                     static_cast<double>(7 * parameter.count() * index_t{sizeof(Acc<T>)})});
+                     static_cast<double>(7 * parameter.count() * queue.template width<Acc<T>>())});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::adamw<T>(step, gradient_scale, gradient, parameter, exp_avg, exp_avg_sq, compute_copy);
   } else {

@@ -29,7 +29,7 @@ void attention_backward(Cuda::Queue&, const AttentionShape& shape, const typenam
 }  // namespace cuda
 
 /// Both halves of the pairs are counted as if half were masked: what a causal mask leaves.
-inline Cost attention_cost(const AttentionShape& s, double products, std::size_t element) {
+inline Cost attention_cost(const AttentionShape& s, double products, index_t element) {
   const double pairs = 0.5 * static_cast<double>(s.batch * s.heads * s.query_len) * static_cast<double>(s.key_len);
   const double rows =
       static_cast<double>(s.batch) * static_cast<double>(2 * s.query_len * s.heads + 2 * s.key_len * s.kv_heads);
@@ -47,7 +47,7 @@ void attention(typename D::Queue& queue, const AttentionShape& shape, const type
                In<T, D> key, In<T, D> value, TensorView<T, D> out, std::type_identity_t<TensorView<Acc<T>, D>> lse) {
   shape.check(query.shape(), key.shape(), value.shape(), out.shape(), lse.count());
   if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(attention_cost(shape, 2, sizeof(T)));
+    queue.count(attention_cost(shape, 2, queue.template width<T>()));
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::attention<M, T>(shape, mask, query, key, value, out, lse);
   } else {
@@ -64,7 +64,7 @@ void attention_backward(typename D::Queue& queue, const AttentionShape& shape, c
                         std::type_identity_t<TensorView<Acc<T>, D>> delta) {
   shape.check(query.shape(), key.shape(), value.shape(), out.shape(), lse.count());
   if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(attention_cost(shape, 5, sizeof(T)));
+    queue.count(attention_cost(shape, 5, queue.template width<T>()));
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::attention_backward<M, T>(shape, mask, query, key, value, out, lse, dout, dquery, dkey, dvalue, delta);
   } else {

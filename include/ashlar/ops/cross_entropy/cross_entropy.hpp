@@ -38,7 +38,7 @@ void cross_entropy_statistics(typename D::Queue& queue, In<A, D> logits, In<std:
         "cross_entropy_statistics: logits [N, V], targets [N], statistics [N, 3]");
   if constexpr (std::is_same_v<D, Meta>) {
     queue.count(
-        Cost{static_cast<double>(4 * logits.count()), static_cast<double>(logits.count() * index_t{sizeof(A)})});
+        Cost{static_cast<double>(4 * logits.count()), static_cast<double>(logits.count() * queue.template width<A>())});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::cross_entropy_statistics<A>(logits, targets, first_id, statistics);
   } else {
@@ -53,7 +53,7 @@ void cross_entropy_merge(typename D::Queue& queue, In<A, D> shards, TensorView<A
         "cross_entropy_merge: shards [P, N, 3], statistics [N, 3]");
   if constexpr (std::is_same_v<D, Meta>) {
     queue.count(
-        Cost{static_cast<double>(4 * shards.count()), static_cast<double>(shards.count() * index_t{sizeof(A)})});
+        Cost{static_cast<double>(4 * shards.count()), static_cast<double>(shards.count() * queue.template width<A>())});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::cross_entropy_merge<A>(shards, statistics);
   } else {
@@ -71,8 +71,8 @@ void cross_entropy_backward(typename D::Queue& queue, In<Acc<T>, D> logits, In<s
   check(statistics.rows() == logits.rows() && targets.count() == logits.rows() && loss.count() == logits.rows(),
         "cross_entropy_backward: logits [N, V], targets [N], statistics [N, 3], loss [N]");
   if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(
-        Cost{static_cast<double>(4 * logits.count()), static_cast<double>(2 * logits.count() * index_t{sizeof(T)})});
+    queue.count(Cost{static_cast<double>(4 * logits.count()),
+                     static_cast<double>(2 * logits.count() * queue.template width<T>())});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::cross_entropy_backward<T>(logits, targets, first_id, statistics, scale, dlogits, loss);
   } else {

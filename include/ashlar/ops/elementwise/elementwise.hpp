@@ -30,7 +30,8 @@ template <class T, class D>
 void add(typename D::Queue& queue, In<T, D> a, In<T, D> b, TensorView<T, D> out) {
   check(a.count() == out.count() && b.count() == out.count(), "add: a, b and out must have one count");
   if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(out.count()), static_cast<double>(3 * out.count() * index_t{sizeof(T)})});
+    queue.count(
+        Cost{static_cast<double>(out.count()), static_cast<double>(3 * out.count() * queue.template width<T>())});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::add<T>(a, b, out);
   } else {
@@ -43,7 +44,8 @@ template <class From, class To, class D>
 void cast(typename D::Queue& queue, TensorView<const From, D> x, TensorView<To, D> out) {
   check(x.count() == out.count(), "cast: x and out must have one count");
   if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(0), static_cast<double>(out.count() * index_t{sizeof(From) + sizeof(To)})});
+    queue.count(Cost{static_cast<double>(0),
+                     static_cast<double>(out.count() * (queue.template width<From>() + queue.template width<To>()))});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::cast<From, To>(x, out);
   } else {
@@ -65,7 +67,7 @@ void sum(typename D::Queue& queue, TensorView<const A, D> x, TensorView<double, 
   check(total.count() == 1 && (sum_workspace<D>(x.count()) == 0 || workspace.count() >= sum_workspace<D>(x.count())),
         "sum: one total, and a workspace of sum_workspace(n) elements");
   if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(x.count()), static_cast<double>(x.count() * index_t{sizeof(A)})});
+    queue.count(Cost{static_cast<double>(x.count()), static_cast<double>(x.count() * queue.template width<A>())});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::sum<A>(x, total);
   } else {
@@ -77,7 +79,7 @@ void sum(typename D::Queue& queue, TensorView<const A, D> x, TensorView<double, 
 template <class T, class D>
 void count_non_finite(typename D::Queue& queue, TensorView<const T, D> x, TensorView<std::int32_t, D> count) {
   if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(0), static_cast<double>(x.count() * index_t{sizeof(T)})});
+    queue.count(Cost{static_cast<double>(0), static_cast<double>(x.count() * queue.template width<T>())});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::count_non_finite<T>(x, count);
   } else {

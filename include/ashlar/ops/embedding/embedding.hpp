@@ -30,7 +30,7 @@ void embedding(typename D::Queue& queue, In<std::int32_t, D> ids, In<T, D> table
                TensorView<T, D> out) {
   check(ids.count() == out.rows() && table.cols() == out.cols(), "embedding: ids [N], table [V, D], out [N, D]");
   if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(0), static_cast<double>(2 * out.count() * index_t{sizeof(T)})});
+    queue.count(Cost{static_cast<double>(0), static_cast<double>(2 * out.count() * queue.template width<T>())});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::embedding<T>(ids, table, first_id, out);
   } else {
@@ -56,7 +56,7 @@ void embedding_backward(typename D::Queue& queue, In<std::int32_t, D> ids, In<T,
   check(needed == 0 || workspace.count() >= needed,
         "embedding_backward: the workspace must have embedding_backward_workspace(N, V) elements");
   if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(dy.count()), static_cast<double>(3 * dy.count() * index_t{sizeof(T)})});
+    queue.count(Cost{static_cast<double>(dy.count()), static_cast<double>(3 * dy.count() * queue.template width<T>())});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::embedding_backward<T>(ids, dy, first_id, dtable);
   } else {

@@ -37,7 +37,7 @@ void sum_of_squares(typename D::Queue& queue, TensorView<const A, D> x, TensorVi
                              workspace.count() >= sum_of_squares_workspace<D>(x.count())),
         "sum_of_squares: one sum, and a workspace of sum_of_squares_workspace(n) elements");
   if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(2 * x.count()), static_cast<double>(x.count() * index_t{sizeof(A)})});
+    queue.count(Cost{static_cast<double>(2 * x.count()), static_cast<double>(x.count() * queue.template width<A>())});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::sum_of_squares<A>(x, sum);
   } else {

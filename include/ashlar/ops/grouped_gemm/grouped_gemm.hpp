@@ -34,7 +34,7 @@ void grouped_gemm(typename D::Queue& queue, In<T, D> x, In<T, D> w, In<std::int3
         "grouped_gemm: x [R, K], w [E, N, K], offsets [E + 1], y [R, N]");
   if constexpr (std::is_same_v<D, Meta>) {
     queue.count(Cost{static_cast<double>(2 * x.count() * y.cols()),
-                     static_cast<double>((x.count() + y.count() + w.count()) * index_t{sizeof(T)})});
+                     static_cast<double>((x.count() + y.count() + w.count()) * queue.template width<T>())});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::grouped_gemm<T>(x, w, offsets, y);
   } else {
@@ -51,7 +51,7 @@ void grouped_gemm_input_gradient(typename D::Queue& queue, In<T, D> dy, In<T, D>
         "grouped_gemm_input_gradient: dy [R, N], w [E, N, K], dx [R, K]");
   if constexpr (std::is_same_v<D, Meta>) {
     queue.count(Cost{static_cast<double>(2 * dx.count() * dy.cols()),
-                     static_cast<double>((dx.count() + dy.count() + w.count()) * index_t{sizeof(T)})});
+                     static_cast<double>((dx.count() + dy.count() + w.count()) * queue.template width<T>())});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::grouped_gemm_input_gradient<T>(dy, w, offsets, dx, accumulate);
   } else {
@@ -66,9 +66,9 @@ void grouped_gemm_weight_gradient(typename D::Queue& queue, In<T, D> dy, In<T, D
   check(dw.rank() == 3 && dw.dim(1) == dy.cols() && dw.dim(2) == x.cols() && x.rows() == dy.rows(),
         "grouped_gemm_weight_gradient: dy [R, N], x [R, K], dw [E, N, K]");
   if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{
-        static_cast<double>(2 * x.count() * dy.cols()),
-        static_cast<double>((x.count() + dy.count()) * index_t{sizeof(T)} + 2 * dw.count() * index_t{sizeof(Acc<T>)})});
+    queue.count(Cost{static_cast<double>(2 * x.count() * dy.cols()),
+                     static_cast<double>((x.count() + dy.count()) * queue.template width<T>() +
+                                         2 * dw.count() * queue.template width<Acc<T>>())});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::grouped_gemm_weight_gradient<T>(dy, x, offsets, dw);
   } else {

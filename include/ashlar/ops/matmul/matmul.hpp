@@ -40,7 +40,7 @@ void matmul(typename D::Queue& queue, In<T, D> a, Transpose ta, In<T, D> b, Tran
                 ", b ", to_string(b.shape()), tb == Transpose::yes ? " transposed" : "", ", c ", to_string(c.shape())));
   if (m == 0 || n == 0) return;
   if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(matmul_cost(m, n, k, sizeof(T), sizeof(C)));
+    queue.count(matmul_cost(m, n, k, queue.template width<T>(), queue.template width<C>()));
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::matmul<T, C>(a, ta, b, tb, c, beta);
   } else {

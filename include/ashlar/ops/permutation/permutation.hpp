@@ -87,7 +87,7 @@ template <class T, class D>
 void permute(typename D::Queue& queue, In<T, D> x, In<std::int32_t, D> source, index_t top_k, TensorView<T, D> out) {
   check(source.count() == out.rows() && x.cols() == out.cols(), "permute: x [N, C], source [R], out [R, C]");
   if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(0), static_cast<double>(2 * out.count() * index_t{sizeof(T)})});
+    queue.count(Cost{static_cast<double>(0), static_cast<double>(2 * out.count() * queue.template width<T>())});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::permute<T>(x, source, top_k, out);
   } else {
@@ -103,7 +103,8 @@ void permute_backward(typename D::Queue& queue, In<T, D> dout, In<std::int32_t, 
   check(position.count() == dx.rows() * top_k && dout.cols() == dx.cols(),
         "permute_backward: dout [R, C], position [N top_k], dx [N, C]");
   if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(dout.count()), static_cast<double>(2 * dout.count() * index_t{sizeof(T)})});
+    queue.count(
+        Cost{static_cast<double>(dout.count()), static_cast<double>(2 * dout.count() * queue.template width<T>())});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::permute_backward<T>(dout, position, top_k, dx, accumulate);
   } else {
@@ -118,7 +119,8 @@ void unpermute(typename D::Queue& queue, In<T, D> in, In<std::int32_t, D> positi
   check(position.count() == weights.count() && weights.rows() == out.rows() && in.cols() == out.cols(),
         "unpermute: in [R, C], position [N k], weights [N, k], out [N, C]");
   if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(2 * in.count()), static_cast<double>(2 * in.count() * index_t{sizeof(T)})});
+    queue.count(
+        Cost{static_cast<double>(2 * in.count()), static_cast<double>(2 * in.count() * queue.template width<T>())});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::unpermute<T>(in, position, weights, out, accumulate);
   } else {
@@ -135,7 +137,8 @@ void unpermute_backward(typename D::Queue& queue, In<T, D> dy, In<T, D> in, In<s
   check(position.count() == weights.count() && dweights.count() == weights.count() && dy.cols() == in.cols(),
         "unpermute_backward: dy [N, C], in and din [R, C], position [N k], weights and dweights [N, k]");
   if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(3 * in.count()), static_cast<double>(3 * in.count() * index_t{sizeof(T)})});
+    queue.count(
+        Cost{static_cast<double>(3 * in.count()), static_cast<double>(3 * in.count() * queue.template width<T>())});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::unpermute_backward<T>(dy, in, position, weights, din, dweights);
   } else {

@@ -35,7 +35,7 @@ void rms_norm(typename D::Queue& queue, In<T, D> x, In<T, D> residual, In<T, D> 
         "rms_norm: x and y must be [N, D], weight [D], rstd [N]");
   if constexpr (std::is_same_v<D, Meta>) {
     queue.count(Cost{static_cast<double>(4 * x.count()),
-                     static_cast<double>((residual ? 4 : 2) * x.count() * index_t{sizeof(T)})});
+                     static_cast<double>((residual ? 4 : 2) * x.count() * queue.template width<T>())});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::rms_norm<T>(x, residual, weight, eps, h, y, rstd);
   } else {
@@ -60,7 +60,7 @@ void rms_norm_backward(typename D::Queue& queue, In<T, D> dy, In<T, D> h, In<T, 
         "rms_norm_backward: dy, h and dx must be [N, D], dweight [D]");
   if constexpr (std::is_same_v<D, Meta>) {
     queue.count(Cost{static_cast<double>(9 * h.count()),
-                     static_cast<double>((accumulate ? 4 : 3) * h.count() * index_t{sizeof(T)})});
+                     static_cast<double>((accumulate ? 4 : 3) * h.count() * queue.template width<T>())});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::rms_norm_backward<T>(dy, h, weight, rstd, dx, accumulate, dweight);
   } else {

@@ -39,7 +39,7 @@ void top_k_router(typename D::Queue& queue, const RouterOptions& options, In<A, 
         "top_k_router: logits and probabilities [N, E], experts and weights [N, k], counts [E], k <= E");
   if constexpr (std::is_same_v<D, Meta>) {
     queue.count(Cost{static_cast<double>((4 + options.top_k) * logits.count()),
-                     static_cast<double>(2 * logits.count() * index_t{sizeof(A)})});
+                     static_cast<double>(2 * logits.count() * queue.template width<A>())});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::top_k_router<A>(options, logits, bias, probabilities, experts, weights, counts);
   } else {
@@ -54,8 +54,8 @@ void top_k_router_backward(typename D::Queue& queue, const RouterOptions& option
   check(probabilities.count() == dlogits.count() && experts.count() == dweights.count(),
         "top_k_router_backward: probabilities and dlogits [N, E], experts and dweights [N, k]");
   if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(
-        Cost{static_cast<double>(6 * dlogits.count()), static_cast<double>(2 * dlogits.count() * index_t{sizeof(A)})});
+    queue.count(Cost{static_cast<double>(6 * dlogits.count()),
+                     static_cast<double>(2 * dlogits.count() * queue.template width<A>())});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::top_k_router_backward<A>(options, probabilities, experts, dweights, dlogits);
   } else {

@@ -25,7 +25,8 @@ template <class T, class D>
 void swiglu(typename D::Queue& queue, In<T, D> gate, In<T, D> up, TensorView<T, D> h) {
   check(gate.count() == h.count() && up.count() == h.count(), "swiglu: gate, up and h must be [N, F]");
   if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(5 * h.count()), static_cast<double>(3 * h.count() * index_t{sizeof(T)})});
+    queue.count(
+        Cost{static_cast<double>(5 * h.count()), static_cast<double>(3 * h.count() * queue.template width<T>())});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::swiglu<T>(gate, up, h);
   } else {
@@ -42,7 +43,8 @@ void swiglu_backward(typename D::Queue& queue, In<T, D> dh, In<T, D> gate, In<T,
             dup.count() == dh.count(),
         "swiglu_backward: all tensors must be [N, F]");
   if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(11 * dh.count()), static_cast<double>(5 * dh.count() * index_t{sizeof(T)})});
+    queue.count(
+        Cost{static_cast<double>(11 * dh.count()), static_cast<double>(5 * dh.count() * queue.template width<T>())});
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::swiglu_backward<T>(dh, gate, up, dgate, dup);
   } else {
