@@ -90,7 +90,9 @@ TEST_CASE("a steady step of the dense model waits for nothing") {
 
 TEST_CASE("a steady step of the mixture of experts waits for nothing") {
   steps_wait_for_nothing<Environment<Experts<Cuda>, Cuda, float>>(tiny_config("moe"));
+#if !ASHLAR_CUDA_EMULATED  // there, products are the host's, and not every host's oneDNN has them in bf16
   steps_wait_for_nothing<Environment<Experts<Cuda>, Cuda, bf16>>(tiny_config("moe"));
+#endif
 }
 
 #if ASHLAR_CUDA_EMULATED
