@@ -3,10 +3,13 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstdio>
 #include <cstdlib>
+#include <initializer_list>
 #include <map>
 #include <memory>
+#include <set>
 
 #include "trace.hpp"
 
@@ -66,10 +69,15 @@ bool waits(std::string_view call) {
                                                     "cudaMallocManaged",
                                                     "cudaStreamCreate",
                                                     "cudaStreamDestroy"};
-  return std::find(all.begin(), all.end(), call) != all.end() || call.starts_with("synchronization");
+  return std::find(all.begin(), all.end(), call) != all.end();
 }
 
 namespace {
+
+/// CUPTI's record of a wait, which also stands for waits of libraries that call the driver.
+bool is_library_wait(std::string_view call) {
+  return call.starts_with("synchronization");
+}
 
 constexpr std::string_view step_kernel = "ClipScale";                          // once a step, after backward
 constexpr std::string_view closing_kernels[] = {"AdamW", "UpdateExpertBias"};  // what ends a step, after it
@@ -119,7 +127,7 @@ struct Summary {
     bool marked = false;
     for (const HostCall& c : t.calls) {
       const DeviceWork* const w = work_of(c);
-      if (!w || w->kind == Work::copy_to_host || c.name == w->name) continue;
+      if (!w || w->kind == Work::copy_to_host || is_library_wait(t.names[c.name])) continue;
       const bool closes =
           w->kind == Work::kernel && is_one_of(name(w->name), {step_kernel, closing_kernels[0], closing_kernels[1]});
       if (marked && !closes) {
@@ -177,10 +185,16 @@ struct Summary {
     };
     std::map<std::string, Total> totals;
     std::size_t inside = 0;
+    const auto runtime_waits = [&](const HostCall& c) {
+      const DeviceWork* const w = work_of(c);
+      return !is_library_wait(t.names[c.name]) && (waits(t.names[c.name]) || (w && w->pageable));
+    };
+    std::set<std::uint32_t> known;  // waits that are calls into the runtime
+    for (const HostCall& c : t.calls)
+      if (runtime_waits(c)) known.insert(c.call);
     for (const HostCall& c : t.calls) {
       std::string what = t.names[c.name];
-      const DeviceWork* const w = work_of(c);
-      if (!waits(what) && !(w && w->pageable)) continue;
+      if (!runtime_waits(c) && (!is_library_wait(what) || known.count(c.call))) continue;
       if (what == "cudaMemcpyAsync") what += " of pageable memory";
       const std::size_t step = step_at(c.begin);
       const bool early = steps.size() <= warm_up || c.begin < steps[warm_up].begin;
@@ -201,7 +215,10 @@ struct Summary {
         std::fprintf(out, "%s%zu", step == total.in.front() ? "; in " : ", ", step);
       std::fprintf(out, "\n");
     }
-    std::fprintf(out, "waits inside steady steps: %zu\n", inside);
+    if (steps.size() > warm_up)
+      std::fprintf(out, "waits inside steady steps: %zu\n", inside);
+    else
+      std::fprintf(out, "waits inside steady steps: unknown, only %zu steps were traced\n", steps.size());
   }
 
   void write_host(std::FILE* out) const {
