@@ -6,9 +6,10 @@
 #   JOBS     programs at a time (default: 3)
 #   LIMIT    seconds for one program (default: 120)
 #   DEADLINE seconds after which nothing more is begun: what is left is unfinished (default: 500)
-# Under the tools each test runs once in place of four times, and not in double, which no recipe computes in. What they
-# find in kernels of libraries (cuBLASLt's) is counted and not held against us. initcheck takes an upload for a write, so
-# under it the tests leave out the poison in fresh memory (tests/cuda/device_tensor.hpp).
+# Each tool has a fault planted for it (tests/device/planted.cpp), which it must find. Under the tools each test runs once
+# in place of four times, and not in double, which no recipe computes in. What they find in kernels of libraries
+# (cuBLASLt's) is counted and not held against us. initcheck takes an upload for a write, so under it the tests leave out
+# the poison in fresh memory (tests/cuda/device_tensor.hpp).
 set -u
 out=${1:?an output folder}
 shift
@@ -50,14 +51,15 @@ run() {
     what=$(grep -E '^(test cases|All tests passed|No tests ran)' "$log" | tail -1)
     [ $status = 0 ] && verdict=pass
   else
-    local poison=1 options=""
+    local poison=1 options="" which='~* - double'
+    [ "$name" = planted ] && which=$tool
     case $tool in
       initcheck) poison=0 ;;
       memcheck) options="--report-api-errors no" ;;  # libraries probe with calls that fail
     esac
     # shellcheck disable=SC2086
     ASHLAR_TEST_ATTEMPTS=1 ASHLAR_TEST_POISON=$poison timeout -k 5 "$limit" compute-sanitizer --tool "$tool" $options \
-      --show-backtrace no --print-limit 200 --log-file "$found" "$programs/device_$name" '~* - double' >"$log" 2>&1
+      --show-backtrace no --print-limit 200 --log-file "$found" "$programs/device_$name" "$which" >"$log" 2>&1
     status=$?
     line=$(grep -h 'SUMMARY:' "$found" "$log" 2>/dev/null | tail -1)
     total=$(grep -oE '[0-9]+' <<<"$line" | head -1)
@@ -66,6 +68,9 @@ run() {
     what="${line#========= }"
     if [ -z "$line" ]; then
       what="no summary; $(tail -1 "$log")"
+    elif [ "$name" = planted ]; then
+      [ "${ours:-0}" -gt 0 ] && verdict=pass status=0
+      what="$what: the planted fault was $([ "$verdict" = pass ] && echo found || echo NOT found)"
     elif [ $status = 0 ] && [ "${ours:-0}" = 0 ]; then
       verdict=pass
       [ "${total:-0}" = 0 ] || what="$what, none of them in our kernels"
@@ -100,7 +105,7 @@ for tool in $stages; do
     continue
   fi
   # steady_step keeps the device from running what is launched, and the tools wait for launches.
-  for name in "${names[@]}"; do
+  for name in $([ "$tool" = plain ] || echo planted) "${names[@]}"; do
     [ "$tool" != plain ] && [ "$name" = steady_step ] || echo "$name"
   done | xargs -P "${JOBS:-3}" -I{} bash -c 'run "$0" "$1"' "$tool" {} | tee -a "$results"
 done
