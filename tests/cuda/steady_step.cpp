@@ -43,11 +43,11 @@ class HeldDevice {
   }
   ~HeldDevice() {
     released_ = true;
-    Cuda::synchronize(queue_);
+    cudaStreamSynchronize(static_cast<cudaStream_t>(queue_.stream()));
   }
   HeldDevice(const HeldDevice&) = delete;
   HeldDevice& operator=(const HeldDevice&) = delete;
-  void check_not_waited_for() const { CHECK_FALSE(gave_up_); }
+  void check_not_waited_for() const { CHECK_FALSE(gave_up_.load()); }
 
  private:
   void hold() {
