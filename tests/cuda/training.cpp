@@ -1,24 +1,17 @@
-// Training steps On<Cuda>, through the emulator, equal training steps On<Cpu>: the dense model and the mixture of
-// experts, on one rank and on two with fsdp (and ep).
+// Training steps On<Cuda>, through the emulator or on a GPU, equal training steps On<Cpu>: the dense model and the
+// mixture of experts, on one rank and on two with fsdp (and ep).
 #include <cmath>
 
 #include "ashlar/comm/local.hpp"
-#include "ashlar/device/cuda/runtime.hpp"
-#include "ashlar/moe/moe.hpp"
-#include "ashlar/ops/all_cuda.cuh"
-#include "ashlar/train/trainer.hpp"
 #include "catch.hpp"
-#include "tiny_family.hpp"
+#include "tiny_recipes.hpp"
 
 using namespace ashlar;
+using test::Dense;
+using test::Experts;
+using test::tiny_config;
 
 namespace {
-
-template <class D>
-struct Dense
-    : Recipe<Family<Tiny>, Attn<Flex<BlockCausal>>, Parallel<fsdp>, ActivationCheckpoint<None, Selective>, On<D>> {};
-template <class D>
-struct Experts : Recipe<Family<Tiny>, Ffn<MoE<TopK<Sigmoid>>>, Parallel<fsdp * ep>, On<D>> {};
 
 struct Result {
   std::vector<double> losses, norms;
@@ -67,17 +60,6 @@ Result train(const Config& config, int ranks) {
   return result;
 }
 
-Config config(const char* flavor) {
-  Config c;
-  c.model.flavor = flavor;
-  c.training.seq_len = 12;
-  c.training.local_batch_size = 1;
-  c.training.global_batch_size = 2;
-  c.training.steps = 4;
-  c.lr_scheduler.warmup_steps = 1;
-  return c;
-}
-
 template <template <class> class R>
 void equal_on_both(const Config& c, int ranks) {
   const Result cpu = train<Environment<R<Cpu>, Cpu, float>>(c, ranks);
@@ -97,17 +79,17 @@ void equal_on_both(const Config& c, int ranks) {
 }  // namespace
 
 TEST_CASE("the dense model on Cuda equals Cpu") {
-  equal_on_both<Dense>(config("debugmodel"), 1);
-  equal_on_both<Dense>(config("debugmodel"), 2);
-  Config selective = config("debugmodel");
+  equal_on_both<Dense>(tiny_config("debugmodel"), 1);
+  equal_on_both<Dense>(tiny_config("debugmodel"), 2);
+  Config selective = tiny_config("debugmodel");
   selective.activation_checkpoint.mode = "selective";
   equal_on_both<Dense>(selective, 1);
 }
 
 TEST_CASE("the mixture of experts on Cuda equals Cpu") {
-  equal_on_both<Experts>(config("moe"), 1);
-  equal_on_both<Experts>(config("moe"), 2);
-  Config spread = config("moe");
+  equal_on_both<Experts>(tiny_config("moe"), 1);
+  equal_on_both<Experts>(tiny_config("moe"), 2);
+  Config spread = tiny_config("moe");
   spread.parallelism.expert_parallel_degree = 2;
   equal_on_both<Experts>(spread, 2);
 }

@@ -352,6 +352,24 @@ TEST_CASE("fills and copies are checked and carry what is written") {
   Cuda::deallocate(y, 256);
 }
 
+TEST_CASE("staging memory that is written to while an upload may still read it") {
+  Cuda::Queue queue;
+  Cuda::Staging staging(8);
+  auto* const device = static_cast<std::int32_t*>(Cuda::allocate(8));
+  std::byte* const host = staging.fill();
+  std::memset(host, 1, 8);
+  Cuda::upload(queue, device, staging, 0, 8);
+  CHECK(staging.fill() == host);
+  std::memset(host, 2, 8);  // after fill(): nothing reads it
+  Cuda::upload(queue, device, staging, 0, 4);
+  host[7] = std::byte{3};  // of no upload
+  CHECK_NOTHROW(staging.fill());
+  Cuda::upload(queue, device + 1, staging, 4, 4);
+  host[4] = std::byte{4};
+  CHECK_THROWS_WITH(staging.fill(), ContainsText("before fill()"));
+  Cuda::deallocate(device, 8);
+}
+
 TEST_CASE("host arrays are device memory while they are registered") {
   std::vector<int> host(64);
   {

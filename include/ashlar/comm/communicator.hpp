@@ -66,7 +66,8 @@ class Request {
   std::shared_ptr<State> state_;
 };
 
-/// What a backend implements. Buffers are host-accessible memory. Counts are elements. All members of the group call
+/// What a backend implements. Buffers are host-accessible memory, or a device's: then it is the backend that waits for
+/// the queue, and callers don't (comm/staged.hpp). Counts are elements. All members of the group call
 /// the same collectives in the same order; any number may be in flight.
 class CommunicatorBackend {
  public:

@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <vector>
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -19,6 +20,17 @@ struct Cpu {
 
   /// Operations on the host run when called: the queue has no state.
   struct Queue {};
+
+  /// Uploads are done when they return: nothing to wait for.
+  class Staging {
+   public:
+    explicit Staging(std::size_t bytes) : bytes_(bytes) {}
+    std::byte* fill() { return bytes_.data(); }
+    const std::byte* data() const { return bytes_.data(); }
+
+   private:
+    std::vector<std::byte> bytes_;
+  };
 
   static void* allocate(std::size_t bytes) {
     void* p = std::aligned_alloc(64, (bytes + 63) / 64 * 64);
@@ -47,6 +59,9 @@ struct Cpu {
   }
   static void upload(Queue& q, void* target, const void* source, std::size_t bytes) {
     copy(q, target, source, bytes);
+  }
+  static void upload(Queue& q, void* target, Staging& source, std::size_t offset, std::size_t bytes) {
+    copy(q, target, source.data() + offset, bytes);
   }
   static void download(Queue& q, void* target, const void* source, std::size_t bytes) {
     copy(q, target, source, bytes);

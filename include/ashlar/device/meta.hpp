@@ -38,11 +38,18 @@ struct Meta {
     }
   };
 
+  /// Nothing is written to it: there are no values to upload.
+  struct Staging {
+    explicit Staging(std::size_t) {}
+    std::byte* fill() { return nullptr; }
+  };
+
   static void* allocate(std::size_t) { return nullptr; }
   static void deallocate(void*, std::size_t) {}
   static void fill_zero(Queue&, void*, std::size_t) {}
   static void copy(Queue&, void*, const void*, std::size_t) {}
   static void upload(Queue&, void*, const void*, std::size_t) {}
+  static void upload(Queue&, void*, Staging&, std::size_t, std::size_t) {}
   static void download(Queue&, void*, const void*, std::size_t) {}
   static void synchronize(Queue&) {}
 };

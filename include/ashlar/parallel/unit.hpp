@@ -1,6 +1,7 @@
 // Unit: the parameters that are gathered, reduced and optimized together, one unit a block. It decides what happens
 // around a block: nothing on one rank, an all-reduce of gradients under ddp, gathers and reduce-scatters under fsdp,
-// both combined. Zhao et al. 2023, "PyTorch FSDP", arXiv:2304.11277. Modules can't tell the difference. Used by
+// both combined. Zhao et al. 2023, "PyTorch FSDP", arXiv:2304.11277. Modules can't tell the difference. Nothing
+// here waits for the queue: an exchange does (comm/staged.hpp), and on one rank there is none. Used by
 // models/decoder.hpp. Read next: tensor/unit_layout.hpp, optim/adamw.hpp.
 #pragma once
 
@@ -119,20 +120,20 @@ class Unit {
   // ---- around a block ----
 
   /// Starts to gather the parameters, if there is room. They may be asked for by acquire().
-  void prefetch(Queue& queue) {
+  void prefetch(Queue&) {
     if constexpr (E::has(fsdp)) {
       if (!sharded() || state_ != State::absent) return;
       if (pooled_values() && (slot_ = values_->try_take([this] { drop(); })) < 0) return;
-      start_gather(queue);
+      start_gather();
     }
   }
   /// Makes the parameters' values valid until release().
-  void acquire(Queue& queue) {
+  void acquire(Queue&) {
     if constexpr (E::has(fsdp)) {
       if (!sharded()) return;
       if (state_ == State::absent) {
         if (pooled_values()) slot_ = values_->take(nullptr);
-        start_gather(queue);
+        start_gather();
       }
       if (state_ == State::gathering) {
         request_.wait();
@@ -159,8 +160,7 @@ class Unit {
     }
   }
   /// The micro-batch's gradients are complete; `last`: the step's too. Starts their reduction.
-  void end_gradient(Queue& queue, bool last) {
-    D::synchronize(queue);
+  void end_gradient([[maybe_unused]] Queue& queue, bool last) {
     if constexpr (E::has(fsdp)) {
       if (pooled_gradients()) {
         A* data = gradients_->data(gradient_slot_);
@@ -183,10 +183,9 @@ class Unit {
 
   void begin_step(Queue& queue) { gradient_.zero(queue); }
   /// Waits for the reductions and makes gradient() the sum over all ranks. Collective, units in one order on all ranks.
-  void finish(Queue& queue) {
+  void finish(Queue&) {
     settle();
     gradient_request_.wait();
-    D::synchronize(queue);
     if constexpr (E::has(ddp))
       if (sharded() && groups_.replicate.size() > 1)
         groups_.replicate.all_reduce(gradient().data(), shard_size()).wait();
@@ -222,8 +221,7 @@ class Unit {
   }
   T* gathered() const { return pooled_values() ? values_->data(slot_) : resident_.data(); }
 
-  void start_gather(Queue& queue) {
-    D::synchronize(queue);
+  void start_gather() {
     request_ = groups_.shard.all_gather(static_cast<const T*>(compute_shard()), gathered(), shard_size());
     state_ = State::gathering;
   }
@@ -238,7 +236,6 @@ class Unit {
     gradient_request_.wait();
     TensorView<A, D> part(shard_of(gradients_->data(gradient_slot_)), {shard_size()});
     ops::add<A>(*reducing_, gradient_.view(), part, gradient_.view());
-    D::synchronize(*reducing_);
     gradients_->release(gradient_slot_);
     reducing_ = nullptr;
   }

@@ -64,10 +64,7 @@ class Optimizer {
                              workspace_.view());
     }
     Communicator world = mesh_->world();
-    if (world.size() > 1) {
-      D::synchronize(queue);
-      world.all_reduce(sum_.data(), 1).wait();
-    }
+    world.all_reduce(sum_.data(), 1).wait();
   }
 
   const Mesh* mesh_;

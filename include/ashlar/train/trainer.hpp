@@ -11,6 +11,7 @@
 #include "ashlar/models/decoder.hpp"
 #include "ashlar/optim/lr_schedule.hpp"
 #include "ashlar/parallel/pipeline/executor.hpp"
+#include "ashlar/tensor/upload_ring.hpp"
 #include "ashlar/train/layout.hpp"
 #include "ashlar/train/optimizer.hpp"
 
@@ -60,13 +61,15 @@ class Trainer {
                        AdamWOptions{o.beta1, o.beta2, o.eps, o.weight_decay});
     const index_t tokens = batch_.local_rows * batch_.seq_len;
     for (auto* ids : {&tokens_, &targets_, &document_start_}) *ids = Tensor<std::int32_t, D>(memory_, {tokens});
+    inputs_.emplace(3 * tokens_.bytes());
   }
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
 
   // ---- training ----
 
-  /// Trains on this rank's part of a global batch, under `loss`. Returns before a Cuda device is done. Collective.
+  /// Trains on this rank's part of a global batch, under `loss`. On one Cuda rank it waits for nothing but room in
+  /// inputs_: the host may be two steps ahead. Collective.
   void step(const HostBatch& batch, const LossFunction<E>& loss = CrossEntropy{}) {
     mesh_.world().set_step(step_ + 1);
     run(batch, loss, true);
@@ -183,9 +186,9 @@ class Trainer {
     if constexpr (D::has_storage) {
       mesh_.data().all_reduce(&valid, 1).wait();
       const std::size_t bytes = batch.tokens.size() * sizeof(std::int32_t);
-      D::upload(queue_, tokens_.data(), batch.tokens.data(), bytes);
-      D::upload(queue_, targets_.data(), batch.targets.data(), bytes);
-      D::upload(queue_, document_start_.data(), batch.document_start.data(), bytes);
+      inputs_->upload(queue_, {{tokens_.data(), batch.tokens.data(), bytes},
+                               {targets_.data(), batch.targets.data(), bytes},
+                               {document_start_.data(), batch.document_start.data(), bytes}});
     }
     loss_scale_ = valid > 0 ? 1.0 / static_cast<double>(valid) : 0;
     StepInput<E> input;
@@ -233,6 +236,7 @@ class Trainer {
   std::optional<pipeline::Executor<Stage>> train_, evaluate_;
   std::optional<Optimizer<E>> optimizer_;
   Tensor<std::int32_t, D> tokens_, targets_, document_start_;
+  std::optional<UploadRing<D>> inputs_;
   double parameters_ = 0, multiplied_ = 0;
   double loss_scale_ = 1;
   std::int64_t step_ = 0, first_step_ = 0;

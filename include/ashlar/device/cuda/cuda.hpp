@@ -32,11 +32,28 @@ struct Cuda {
     void* workspace_ = nullptr;
   };
 
+  /// Page-locked host memory, which the GPU reads by itself, and the event after the last upload from it.
+  class Staging {
+   public:
+    explicit Staging(std::size_t bytes);
+    ~Staging();
+    Staging(const Staging&) = delete;
+    Staging& operator=(const Staging&) = delete;
+
+    std::byte* fill();
+
+   private:
+    friend struct Cuda;
+    std::byte* data_ = nullptr;
+    void* uploaded_ = nullptr;  // cudaEvent_t
+  };
+
   static void* allocate(std::size_t bytes);
   static void deallocate(void* p, std::size_t bytes);
   static void fill_zero(Queue& queue, void* p, std::size_t bytes);
   static void copy(Queue& queue, void* target, const void* source, std::size_t bytes);
   static void upload(Queue& queue, void* target, const void* source, std::size_t bytes);
+  static void upload(Queue& queue, void* target, Staging& source, std::size_t offset, std::size_t bytes);
   static void download(Queue& queue, void* target, const void* source, std::size_t bytes);
   static void synchronize(Queue& queue);
 };

@@ -17,12 +17,14 @@ namespace ashlar::inline v0 {
 
 namespace detail {
 
-/// Throws Error unless `status` is success. `call` names the call, `remedy` says what to try.
-inline void check_cuda(cudaError_t status, std::string_view call, std::string_view remedy) {
+/// Throws Error unless `status` is success. `call` names the call, on so many `bytes` if any; `remedy` says what to
+/// try.
+inline void check_cuda(cudaError_t status, std::string_view call, std::string_view remedy, std::size_t bytes = 0) {
   if (status == cudaSuccess) [[likely]]
     return;
-  fail(concat(call, ": ", std::string_view(cudaGetErrorString(status)), " (",
-              std::string_view(cudaGetErrorName(status)), "); ", remedy));
+  fail(concat(call, bytes ? concat(" of ", bytes, " bytes") : std::string(), ": ",
+              std::string_view(cudaGetErrorString(status)), " (", std::string_view(cudaGetErrorName(status)), "); ",
+              remedy));
 }
 
 inline constexpr std::string_view earlier_kernel_remedy =
@@ -58,12 +60,40 @@ inline Cuda::Queue::~Queue() {
   cudaStreamDestroy(static_cast<cudaStream_t>(stream_));
 }
 
+inline Cuda::Staging::Staging(std::size_t bytes) {
+  void* p = nullptr;
+  detail::check_cuda(cudaHostAlloc(&p, bytes, cudaHostAllocDefault), "cudaHostAlloc of a staging buffer",
+                     "the host can lock fewer pages than a step's tokens take: lower the batch");
+  data_ = static_cast<std::byte*>(p);
+  cudaEvent_t event = nullptr;
+  if (const cudaError_t status = cudaEventCreateWithFlags(&event, cudaEventDisableTiming); status != cudaSuccess) {
+    cudaFreeHost(data_);
+    detail::check_cuda(status, "cudaEventCreateWithFlags", detail::earlier_kernel_remedy);
+  }
+  uploaded_ = event;
+}
+
+inline Cuda::Staging::~Staging() {
+  cudaEventSynchronize(static_cast<cudaEvent_t>(uploaded_));
+  cudaEventDestroy(static_cast<cudaEvent_t>(uploaded_));
+  cudaFreeHost(data_);
+}
+
+/// An event that was never recorded counts as reached. Asked first: most often there is nothing to wait for.
+inline std::byte* Cuda::Staging::fill() {
+  const auto event = static_cast<cudaEvent_t>(uploaded_);
+  cudaError_t status = cudaEventQuery(event);
+  if (status == cudaErrorNotReady) status = cudaEventSynchronize(event);
+  detail::check_cuda(status, "cudaEventSynchronize", detail::earlier_kernel_remedy);
+  return data_;
+}
+
 inline void* Cuda::allocate(std::size_t bytes) {
   if (bytes == 0) return nullptr;
   void* p = nullptr;
   detail::check_cuda(
-      cudaMalloc(&p, bytes), concat("cudaMalloc of ", bytes, " bytes"),
-      "lower the batch or the sequence length, shard over more GPUs, or turn on activation checkpointing");
+      cudaMalloc(&p, bytes), "cudaMalloc",
+      "lower the batch or the sequence length, shard over more GPUs, or turn on activation checkpointing", bytes);
   return p;
 }
 
@@ -75,34 +105,44 @@ inline void Cuda::deallocate(void* p, std::size_t) {
 
 inline void Cuda::fill_zero(Queue& queue, void* p, std::size_t bytes) {
   if (bytes == 0) return;
-  detail::check_cuda(cudaMemsetAsync(p, 0, bytes, static_cast<cudaStream_t>(queue.stream())),
-                     concat("cudaMemsetAsync of ", bytes, " bytes"), detail::earlier_kernel_remedy);
+  detail::check_cuda(cudaMemsetAsync(p, 0, bytes, static_cast<cudaStream_t>(queue.stream())), "cudaMemsetAsync",
+                     detail::earlier_kernel_remedy, bytes);
 }
 
 inline void Cuda::copy(Queue& queue, void* target, const void* source, std::size_t bytes) {
   if (bytes == 0) return;
   detail::check_cuda(
       cudaMemcpyAsync(target, source, bytes, cudaMemcpyDeviceToDevice, static_cast<cudaStream_t>(queue.stream())),
-      concat("cudaMemcpyAsync of ", bytes, " bytes on the device"), detail::earlier_kernel_remedy);
+      "cudaMemcpyAsync on the device", detail::earlier_kernel_remedy, bytes);
 }
 
-/// From pageable memory CUDA stages the bytes before it returns; from pinned memory it reads them later, so this waits.
+/// From pageable memory CUDA waits for the stream and stages the bytes before it returns; from page-locked memory it
+/// reads them later, so this waits. A step uploads from Staging.
 inline void Cuda::upload(Queue& queue, void* target, const void* source, std::size_t bytes) {
   if (bytes == 0) return;
   const auto stream = static_cast<cudaStream_t>(queue.stream());
   detail::check_cuda(cudaMemcpyAsync(target, source, bytes, cudaMemcpyHostToDevice, stream),
-                     concat("cudaMemcpyAsync of ", bytes, " bytes to the device"), detail::earlier_kernel_remedy);
+                     "cudaMemcpyAsync to the device", detail::earlier_kernel_remedy, bytes);
   cudaPointerAttributes where{};
   detail::check_cuda(cudaPointerGetAttributes(&where, source), "cudaPointerGetAttributes",
                      detail::earlier_kernel_remedy);
   if (where.type != cudaMemoryTypeUnregistered) synchronize(queue);
 }
 
+inline void Cuda::upload(Queue& queue, void* target, Staging& source, std::size_t offset, std::size_t bytes) {
+  if (bytes == 0) return;
+  const auto stream = static_cast<cudaStream_t>(queue.stream());
+  detail::check_cuda(cudaMemcpyAsync(target, source.data_ + offset, bytes, cudaMemcpyHostToDevice, stream),
+                     "cudaMemcpyAsync from a staging buffer", detail::earlier_kernel_remedy, bytes);
+  detail::check_cuda(cudaEventRecord(static_cast<cudaEvent_t>(source.uploaded_), stream), "cudaEventRecord",
+                     detail::earlier_kernel_remedy);
+}
+
 inline void Cuda::download(Queue& queue, void* target, const void* source, std::size_t bytes) {
   if (bytes > 0)
     detail::check_cuda(
         cudaMemcpyAsync(target, source, bytes, cudaMemcpyDeviceToHost, static_cast<cudaStream_t>(queue.stream())),
-        concat("cudaMemcpyAsync of ", bytes, " bytes to the host"), detail::earlier_kernel_remedy);
+        "cudaMemcpyAsync to the host", detail::earlier_kernel_remedy, bytes);
   synchronize(queue);
 }
 

@@ -88,7 +88,6 @@ class AllToAllDispatcher {
     std::vector<index_t> send_counts(sent), receive_counts(received);
     for (auto& n : send_counts) n *= send.cols();
     for (auto& n : receive_counts) n *= receive.cols();
-    D::synchronize(c.queue);
     c.expert_parallel.all_to_all(send.data(), send_counts, receive.data(), receive_counts).wait();
   }
 
@@ -114,7 +113,6 @@ class AllToAllDispatcher {
       auto send = c.template scratch<std::int32_t>(counts.shape());
       const std::vector<index_t> even(ranks, local);
       D::upload(c.queue, send.data(), mine.data(), experts * sizeof(std::int32_t));
-      D::synchronize(c.queue);
       c.expert_parallel.all_to_all(static_cast<const std::int32_t*>(send.data()), even, counts.data(), even).wait();
       D::download(c.queue, theirs.data(), counts.data(), experts * sizeof(std::int32_t));
       for (std::size_t e = 0; e < experts; ++e) {
