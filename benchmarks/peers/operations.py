@@ -133,7 +133,11 @@ def products(board):
     def weight_gradient():
         a, b = board.normal(n, n), board.normal(n, n)
         c = torch.zeros(n, n, dtype=f32, device=board.device)
-        return lambda: torch.addmm(c, a.t(), b, out_dtype=f32)
+        try:
+            torch.addmm(c, a.t(), b, out_dtype=f32)
+            return lambda: torch.addmm(c, a.t(), b, out_dtype=f32)
+        except (RuntimeError, TypeError):  # not on this device
+            return lambda: c.add_(torch.mm(a.t(), b))
 
     board.row("matmul bf16 weight gradient into f32, 8192^3", weight_gradient)
 
