@@ -2,6 +2,7 @@
 // same account, so a plan on Meta can be compared with a run. Read next: tensor/tensor.hpp, tensor/arena.hpp.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 
 #include "ashlar/core/dtype.hpp"
@@ -13,10 +14,22 @@ namespace ashlar::inline v0 {
 template <Device D>
 class Memory {
  public:
-  void* allocate(std::size_t bytes) { return bytes ? D::allocate(bytes) : nullptr; }
-  void deallocate(void* p, std::size_t bytes) {
-    if (p) D::deallocate(p, bytes);
+  void* allocate(std::size_t bytes) {
+    void* p = bytes ? D::allocate(bytes) : nullptr;
+    if (p) peak_allocated_ = std::max(peak_allocated_, allocated_ += bytes);
+    return p;
   }
+  void deallocate(void* p, std::size_t bytes) {
+    if (!p) return;
+    D::deallocate(p, bytes);
+    allocated_ -= bytes;
+  }
+
+  /// What D has given through this account: its chunks whole, and nothing on Meta. A range of addresses that an arena
+  /// has reserved is not in it.
+  std::size_t allocated() const { return allocated_; }
+  /// The most that it was at any time.
+  std::size_t peak_allocated() const { return peak_allocated_; }
 
   /// Bytes of an element. What a MetaFloat is, is a plan's to say, before anything is allocated.
   template <class T>
@@ -43,6 +56,7 @@ class Memory {
  private:
   std::size_t persistent_ = 0;
   std::size_t arenas_ = 0;
+  std::size_t allocated_ = 0, peak_allocated_ = 0;
   std::size_t meta_float_bytes_ = 4;
 };
 

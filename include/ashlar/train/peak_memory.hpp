@@ -1,4 +1,5 @@
-// The process's peak resident memory, as the operating system counts it. Used by the trainer's metrics.
+// The most memory that a run has held: of the device where it has its own, else of the process, as the operating system
+// counts it. Used by the trainer's metrics.
 // Read next: train/metrics.hpp.
 #pragma once
 
@@ -6,6 +7,10 @@
 #include <cstdint>
 #include <fstream>
 #include <string>
+#include <type_traits>
+
+#include "ashlar/device/cpu.hpp"
+#include "ashlar/tensor/memory.hpp"
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <sys/resource.h>
@@ -35,6 +40,16 @@ inline std::int64_t peak_resident_bytes() {
   }
 #endif
   return 0;
+}
+
+/// Bytes at the high-water mark of where a rank's tensors live: what D gave through `memory`, or on Cpu, whose memory is
+/// the process's, what the process held.
+template <Device D>
+std::int64_t peak_memory_bytes(const Memory<D>& memory) {
+  if constexpr (std::is_same_v<D, Cpu>)
+    return peak_resident_bytes();
+  else
+    return static_cast<std::int64_t>(memory.peak_allocated());
 }
 
 }  // namespace ashlar::inline v0

@@ -97,7 +97,7 @@ std::int64_t train_loop(const Config& config, Communicator world, const std::fun
       m.grad_norm = result.grad_norm;
       m.lr = result.lr;
       m.tokens_per_second = tokens_per_step / rates.seconds_per_step;
-      m.peak_memory_bytes = peak_resident_bytes();
+      m.peak_memory_bytes = peak_memory_bytes(trainer.memory());
       m.mfu = flops.per_token * m.tokens_per_second / peak;
       m.mfu_causal = flops.per_token_causal * m.tokens_per_second / peak;
       m.data_loading = rates.data_loading;
