@@ -1,5 +1,5 @@
-// Matrix product on the host: float and bf16 by oneDNN where the build found it, else by the library's own blocks;
-// double by Eigen. Read next: ops/matmul/blocked.hpp, ops/matmul/onednn.hpp.
+// Matrix product on the host: float and bf16 by oneDNN where the build found it and it has them, else by the library's
+// own blocks; double by Eigen. Read next: ops/matmul/blocked.hpp, ops/matmul/onednn.hpp.
 #pragma once
 
 #include <type_traits>
@@ -37,10 +37,11 @@ void product(const Product<T, C>& p) {
     return;
   }
 #if ASHLAR_WITH_ONEDNN
-  if constexpr (!std::is_same_v<T, double>) {
-    onednn_product(p);
-    return;
-  }
+  if constexpr (!std::is_same_v<T, double>)
+    if (std::is_same_v<T, float> || detail::onednn_multiplies_bf16()) {
+      onednn_product(p);
+      return;
+    }
 #endif
   if constexpr (std::is_same_v<T, double>) {
     scale_result(p);

@@ -61,6 +61,19 @@ inline OnednnMatmul onednn_compile(const OnednnKey& key) {
   return {key, a, b, c, dnnl::matmul(description)};
 }
 
+/// Whether oneDNN has a bf16 product for this processor; without AVX-512 it has none.
+inline bool onednn_multiplies_bf16() {
+  static const bool able = [] {
+    try {
+      onednn_compile({16, 16, 16, 16, 16, 16, false, false, true, 0});
+      return true;
+    } catch (const dnnl::error&) {
+      return false;
+    }
+  }();
+  return able;
+}
+
 /// The primitive for `key`. Each thread remembers the last ones it used, because compiling one takes longer than most
 /// products; a primitive's scratch memory belongs to the thread that made it.
 inline const OnednnMatmul& onednn_cached(const OnednnKey& key) {
