@@ -54,17 +54,19 @@ run() {
     local poison=1 options="" which='~* - double'
     [ "$name" = planted ] && which=$tool
     case $tool in
-      initcheck) poison=0 ;;
+      # Without the poison, what a test expects to find untouched is not what it was: the tool's word counts, not the test's.
+      initcheck) poison=0 options="--print-limit 1000000" ;;
       memcheck) options="--report-api-errors no" ;;  # libraries probe with calls that fail
     esac
     # shellcheck disable=SC2086
     ASHLAR_TEST_ATTEMPTS=1 ASHLAR_TEST_POISON=$poison timeout -k 5 "$limit" compute-sanitizer --tool "$tool" $options \
-      --show-backtrace no --print-limit 200 --log-file "$found" "$programs/device_$name" "$which" >"$log" 2>&1
+      --show-backtrace no --log-file "$found" "$programs/device_$name" "$which" >"$log" 2>&1
     status=$?
     line=$(grep -h 'SUMMARY:' "$found" "$log" 2>/dev/null | tail -1)
     total=$(grep -oE '[0-9]+' <<<"$line" | head -1)
-    # A report begins at the margin; its kernel is named there or on one of the lines after it.
-    ours=$(awk '/^========= [A-Z]/ { open = 1 } open && /simt_kernel/ { ++n; open = 0 } END { print n + 0 }' "$found" 2>/dev/null)
+    [ "$tool" != initcheck ] || [ $status -ge 124 ] || status=0
+    # A report begins at the margin; a function of ours is named there or on one of the lines after it.
+    ours=$(awk '/^========= [A-Z]/ { open = 1 } open && /simt_kernel|ashlar/ { ++n; open = 0 } END { print n + 0 }' "$found" 2>/dev/null)
     what="${line#========= }"
     if [ -z "$line" ]; then
       what="no summary; $(tail -1 "$log")"

@@ -45,14 +45,15 @@ struct ReadsUnwritten {
     self.store(p.out + self.thread(), self.load(p.x + self.thread()));
   }
 };
-/// synccheck: a barrier that half of the block leaves out.
+/// synccheck: a barrier that half of each warp leaves out, and one of a warp by lanes that its mask does not name. (A
+/// warp that has returned counts as arrived: that is no fault on a GPU, and is one on the emulator.)
 struct LeavesOutABarrier {
   using Params = ::Params;
   using Shared = NoSharedMemory;
   static constexpr int threads = 64;
   ASHLAR_DEVICE static void run(const Params& p, Simt<Shared>& self) {
-    if (self.warp() == 1) return;
-    self.sync();
+    if (self.thread() % 32 < 16) self.sync();
+    self.sync_warp(1u);
     self.store(p.out + self.thread(), 1);
   }
 };

@@ -149,7 +149,8 @@ class DecoderLayers {
     Declarations<E> d(setup_.memory, setup_.queue, place(Axis::tp), place(Axis::ep));
     const UnitOptions ends{false, false};
     if (range.embedding) {
-      embedding = std::make_unique<Embedding<E>>(d, "tok_embeddings", sizes_.vocab_size, sizes_.dim);
+      embedding = std::make_unique<Embedding<E>>(d, "tok_embeddings", sizes_.vocab_size, sizes_.dim,
+                                                 sizes_.tied ? output_initializer(sizes_.dim) : Initializer::normal(1));
       embedding_unit = add_unit("tok_embeddings", d.take(), ends);
     }
     for (int l = range.begin; l < range.end; ++l) {

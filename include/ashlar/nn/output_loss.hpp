@@ -12,6 +12,12 @@
 
 namespace ashlar::inline v0 {
 
+/// How an output projection begins, and a table that serves as one.
+inline Initializer output_initializer(index_t dim) {
+  const double std = 1.0 / std::sqrt(static_cast<double>(dim));
+  return Initializer::truncated_normal(std, 3 * std);
+}
+
 template <class E>
 class OutputLoss {
  public:
@@ -31,10 +37,7 @@ class OutputLoss {
       : norm_(d, "norm", dim, eps),
         weight_(tied ? tied : &own_),
         first_id_(vocab_size / d.degree(Axis::tp) * d.place(Axis::tp).coordinate) {
-    const double std = 1.0 / std::sqrt(static_cast<double>(dim));
-    if (!tied)
-      d.add(own_,
-            {"output.weight", {vocab_size, dim}, Initializer::truncated_normal(std, 3 * std), {{Axis::tp, 0}}, false});
+    if (!tied) d.add(own_, {"output.weight", {vocab_size, dim}, output_initializer(dim), {{Axis::tp, 0}}, false});
   }
 
   /// Adds the summed loss of the micro-batch's valid tokens to total[0] (unscaled; the same on every rank of tp). While
@@ -96,12 +99,19 @@ class OutputLoss {
     return std::max<index_t>(1, std::min(n, wanted));
   }
 
+  // Scratch whose rows begin at multiples of 64 elements: with a vocabulary of an odd size in between, products of
+  // logits would lose the tensor cores' wide loads.
+  template <class U>
+  static TensorView<U, D> aligned_rows(Context<E>& c, const Shape& shape) {
+    const index_t stride = round_up(shape[1], 64);
+    return {c.template scratch<U>({shape[0], stride}).data(), shape, stride};
+  }
   void chunk(Context<E>& c, const LossFunction<E>& loss, ConstView x, const std::int32_t* targets,
              TensorView<A, D> losses, View dx) {
     ArenaScope scope(c.scratch_arena());
     LogitsChunk<E> k;
     const Shape shape{x.rows(), weight_->value.dim(0)};
-    auto logits = c.template scratch<A>(shape);
+    auto logits = aligned_rows<A>(c, shape);
     ops::matmul<T>(c.queue, x, ops::Transpose::no, weight_->value, ops::Transpose::yes, logits);
     c.observe("logits", logits);
     k.logits = logits;
@@ -115,7 +125,7 @@ class OutputLoss {
       else if (c.computes_in_master())
         k.dlogits = {nullptr, shape};
       else
-        k.dlogits = c.template scratch<T>(shape);
+        k.dlogits = aligned_rows<T>(c, shape);
     }
     loss(c, k);
     if (!c.saving()) return;
