@@ -48,6 +48,19 @@ void check_products() {
           }
 }
 
+// Columns and sums so large and odd that the product is cut.
+template <class T, class C>
+void check_cut_products() {
+  constexpr index_t large = ops::matmul_tuning.cut_from;
+  int turn = 0;
+  for (const auto [n, k] : {std::pair{large + 1, index_t{40}}, {index_t{9}, large + 5}, {large + 7, large + 3}})
+    for (const Transpose ta : {Transpose::no, Transpose::yes})
+      for (const Transpose tb : {Transpose::no, Transpose::yes}) {
+        const double beta = turn % 3 == 0 ? 1 : turn % 3 == 1 ? 0.5 : 0;
+        check_product<T, C>(5, n, k, ta, tb, beta, test::layouts[turn++ % 3]);
+      }
+}
+
 }  // namespace
 
 TEST_CASE("matmul on Cuda agrees with Cpu, float", "[matmul]") {
@@ -58,9 +71,11 @@ TEST_CASE("matmul on Cuda agrees with Cpu, double", "[matmul]") {
 }
 TEST_CASE("matmul on Cuda agrees with Cpu, bf16", "[matmul]") {
   check_products<bf16, bf16>();
+  check_cut_products<bf16, bf16>();
 }
 TEST_CASE("matmul on Cuda agrees with Cpu, bf16 added to float", "[matmul]") {
   check_products<bf16, float>();
+  check_cut_products<bf16, float>();
 }
 
 #if ASHLAR_CUDA_EMULATED

@@ -2,6 +2,8 @@
 // ops/matmul/cublas_lt.cuh, ops/matmul/tuning.hpp.
 #pragma once
 
+#include <utility>
+
 #include "ashlar/device/cuda/launch.cuh"
 #include "ashlar/device/cuda/pack.cuh"
 #include "ashlar/ops/matmul/cublas_lt.cuh"
@@ -47,13 +49,39 @@ TensorView<T, Cpu> on_host(TensorView<T, Cuda> x) {
 }
 #endif
 
+template <class T>
+TensorView<T, Cuda> columns(TensorView<T, Cuda> x, index_t begin, index_t n) {
+  return {x.data() + begin, {x.rows(), n}, x.row_stride()};
+}
+/// What is to be cut off n so that the rest is fit for wide loads; 0 where that is not worth another product.
+template <class T>
+constexpr index_t odd_part(index_t n) {
+  return std::is_same_v<T, bf16> && n >= matmul_tuning.cut_from ? n % matmul_tuning.wide : 0;
+}
+
 }  // namespace kernel
 
+/// A product of bf16 with many columns or a long sum, as with a vocabulary of 50,257, is two, of which one has a size
+/// that cuBLASLt's fast kernels take; where the sum is cut and c is bf16, c is rounded twice.
 template <class T, class C>
 void matmul(Cuda::Queue& queue, TensorView<const T, Cuda> a, Transpose ta, TensorView<const T, Cuda> b, Transpose tb,
             TensorView<C, Cuda> c, double beta) {
   if ((ta == Transpose::yes ? a.rows() : a.cols()) == 0) {
     if (beta != 1) launch<kernel::ScaleResult<C>>(queue, {c.rows()}, {rows_of(c), c.cols(), static_cast<Acc<C>>(beta)});
+    return;
+  }
+  const index_t n = c.cols(), k = ta == Transpose::yes ? a.rows() : a.cols();
+  if (const index_t odd = kernel::odd_part<T>(n)) {
+    for (const auto& [begin, count] : {std::pair{index_t{0}, n - odd}, std::pair{n - odd, odd}})
+      cuda::matmul<T, C>(queue, a, ta, tb == Transpose::yes ? b.rows(begin, count) : kernel::columns(b, begin, count),
+                         tb, kernel::columns(c, begin, count), beta);
+    return;
+  }
+  if (const index_t odd = kernel::odd_part<T>(k)) {
+    for (const auto& [begin, count] : {std::pair{index_t{0}, k - odd}, std::pair{k - odd, odd}})
+      cuda::matmul<T, C>(queue, ta == Transpose::yes ? a.rows(begin, count) : kernel::columns(a, begin, count), ta,
+                         tb == Transpose::yes ? kernel::columns(b, begin, count) : b.rows(begin, count), tb, c,
+                         begin == 0 ? beta : 1);
     return;
   }
 #if ASHLAR_CUDA_EMULATED
