@@ -53,7 +53,7 @@ template <class T, class C>
 void check_cut_products() {
   constexpr index_t large = ops::matmul_tuning.cut_from;
   int turn = 0;
-  for (const auto [n, k] : {std::pair{large + 1, index_t{40}}, {index_t{9}, large + 5}, {large + 7, large + 3}})
+  for (const auto& [n, k] : {std::pair{large + 1, index_t{40}}, {index_t{9}, large + 5}, {large + 7, large + 3}})
     for (const Transpose ta : {Transpose::no, Transpose::yes})
       for (const Transpose tb : {Transpose::no, Transpose::yes}) {
         const double beta = turn % 3 == 0 ? 1 : turn % 3 == 1 ? 0.5 : 0;
