@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
-# Compile time, memory and stripped size of each recipe, and the time from process start to the first step.
+# Compile time and stripped size of the precompiled headers and of each recipe, and the time from process start to the first step.
 # Usage: bash benchmarks/compile_time.sh [PRESET]. Uses the commands of build/PRESET; run it on an idle machine.
 set -eu
 cd "$(dirname "$0")/.."
 preset=${1:-cpu}
 cmake --preset "$preset" >/dev/null
+# timed COMMAND: its seconds, wall and user.
+timed() { (cd "build/$preset" && /usr/bin/env bash -c "TIMEFORMAT='%R %U'; time $1") 2>&1 | tail -1; }
+header=$(ninja -C "build/$preset" -t commands llama3 | grep -- '-x c++-header' | head -1)
+[ -z "$header" ] || printf '%-10s %s s (wall, user)\n' 'headers' "$(timed "$header")"
 for name in llama3 debug_moe own_loop; do
   command=$(ninja -C "build/$preset" -t commands "$name" | grep -- "-c .*examples/$name/$name.cpp" | head -1)
-  (cd "build/$preset" && /usr/bin/env bash -c "TIMEFORMAT='%R %U'; time $command") 2>"/tmp/$name.time"
+  seconds=$(timed "$command")
   cmake --build "build/$preset" --target "$name" >/dev/null
   strip -o "/tmp/$name.stripped" "build/$preset/examples/$name"
-  printf '%-10s %s s (wall, user)  %s bytes stripped\n' "$name" "$(tail -1 "/tmp/$name.time")" "$(stat -c %s "/tmp/$name.stripped")"
+  printf '%-10s %s s (wall, user)  %s bytes stripped\n' "$name" "$seconds" "$(stat -c %s "/tmp/$name.stripped")"
 done
 out=$(mktemp -d)
 "build/$preset/examples/llama3" train --training.dataset random --training.seq_len 256 --training.steps 8 \
