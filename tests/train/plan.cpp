@@ -197,3 +197,36 @@ TEST_CASE("a plan reads as text and as JSON") {
   CHECK(to_text(plan).find("on 4 ranks: pp 2 x dp_replicate 1 x dp_shard 2 x tp 1") != std::string::npos);
   CHECK(to_json(plan).find("{\"parameters\": ") == 0);
 }
+
+TEST_CASE("MetaFloat plans what the compute type that it stands for does", "[plan]") {
+  const auto check = [&]<class R, class T>(R, T, const Config& config) {
+    const Plan want = make_plan<Env<R, T, Meta>>(config), got = make_plan<Env<R, MetaFloat, Meta>>(config, dtype_of<T>);
+    REQUIRE(got.ranks.size() == want.ranks.size());
+    CHECK(got.parameters == want.parameters);
+    for (std::size_t i = 0; i < want.ranks.size(); ++i) {
+      const RankPlan &a = got.ranks[i], &b = want.ranks[i];
+      CAPTURE(i);
+      CHECK(a.persistent_bytes == b.persistent_bytes);
+      CHECK(a.arena_bytes == b.arena_bytes);
+      CHECK(a.worst_arena_bytes == b.worst_arena_bytes);
+      CHECK(a.flops == b.flops);
+      CHECK(a.memory_traffic_bytes == b.memory_traffic_bytes);
+      CHECK(a.traffic.axes == b.traffic.axes);
+    }
+  };
+  for (const char* mode : {"none", "selective", "full"}) {
+    CAPTURE(mode);
+    Config config = small(2, 8, 12);
+    config.activation_checkpoint.mode = mode;
+    config.parallelism.data_parallel_shard_degree = 2;
+    config.parallelism.tensor_parallel_degree = 2;
+    Config dense = config;
+    dense.parallelism.pipeline_parallel_degree = 2;
+    check(Dense{}, float{}, dense);
+    check(Dense{}, bf16{}, dense);
+    config.model.flavor = "moe";
+    config.parallelism.expert_parallel_degree = 2;
+    check(Experts{}, float{}, config);
+    check(Experts{}, bf16{}, config);
+  }
+}
