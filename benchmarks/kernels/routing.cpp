@@ -1,4 +1,5 @@
 // The router's scores and choice, 8 of 128 experts, and all that stands between its logits and the experts' rows.
+#include "ashlar/ops/load_balance/load_balance.hpp"
 #include "ashlar/ops/permutation/permutation.hpp"
 #include "ashlar/ops/router/router.hpp"
 #include "kernels/groups.hpp"
@@ -128,12 +129,44 @@ struct RouteAndPermute {
   }
 };
 
+/// The balancing bias of one layer, once a step: a launch over 128 numbers.
+struct LoadBalance {
+  std::string name = "load_balance, 128 experts";
+  Ceiling ceiling = Ceiling::copy;
+  double tolerance = 1e-6;
+  double coefficient = 1e-3;
+
+  template <class D>
+  struct Operands {
+    Operands(Memory<D>& memory, const LoadBalance&) : counts(memory, {num_experts}), bias(memory, {num_experts}) {}
+    Tensor<std::int32_t, D> counts;
+    Tensor<float, D> bias;
+  };
+  void fill(RandomValues& random, Operands<Cuda>& o) const {
+    random.fill(o.counts, [](float z) { return static_cast<std::int32_t>(2048 + 256 * z); });
+    random.normal(o.bias, 1e-3f);
+  }
+  template <class D>
+  void run(typename D::Queue& queue, Operands<D>& o) const {
+    ops::update_expert_bias<float>(queue, o.counts.view(), coefficient, o.bias.view());
+  }
+  double error(Cuda::Queue& queue, Operands<Cuda>& o) const {
+    auto counts = read_all<std::int32_t>(queue, o.counts.view().reshaped({1, num_experts}));
+    auto bias = read_all(queue, o.bias.view().reshaped({1, num_experts}));
+    run<Cuda>(queue, o);
+    Cpu::Queue host;
+    ops::update_expert_bias<double>(host, counts.flat(), coefficient, bias.flat());
+    return deviation(read_all(queue, o.bias.view().reshaped({1, num_experts})).values, bias.values);
+  }
+};
+
 }  // namespace
 
 void measure_routing(Board& board) {
   board.row(Routing{"router forward, 32768 tokens to 8 of 128", false});
   board.row(Routing{"router backward, 32768 tokens to 8 of 128", true});
   board.row(RouteAndPermute{});
+  board.row(LoadBalance{});
 }
 
 }  // namespace ashlar::benchmark

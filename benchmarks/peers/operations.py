@@ -334,6 +334,19 @@ def permutation(board):
 
     board.row("sort by expert, 32768 tokens to 8 of 128", sort, tokens * k * 20)
 
+    def balance():
+        counts = torch.randint(4096, (num_experts,), device=board.device)
+        bias = torch.zeros(num_experts, device=board.device)
+
+        def f():
+            delta = 1e-3 * torch.sign(counts.float().mean() - counts)
+            bias.add_(delta - delta.mean())
+            counts.zero_()
+
+        return f
+
+    board.row("load_balance, 128 experts", balance, num_experts * 8)
+
     def moves(f):
         def make():
             source, position, _ = sort_by_expert(experts(), num_experts)
