@@ -7,7 +7,7 @@ preset=${1:-cpu}
 cmake --preset "$preset" >/dev/null
 # timed COMMAND: its seconds, wall and user.
 timed() { (cd "build/$preset" && /usr/bin/env bash -c "TIMEFORMAT='%R %U'; time $1") 2>&1 | tail -1; }
-header=$(ninja -C "build/$preset" -t commands llama3 | grep -- '-x c++-header' | head -1)
+header=$(ninja -C "build/$preset" -t commands recipe_header | grep -- '-x c++-header' | head -1)
 [ -z "$header" ] || printf '%-10s %s s (wall, user)\n' 'headers' "$(timed "$header")"
 for name in llama3 debug_moe own_loop; do
   command=$(ninja -C "build/$preset" -t commands "$name" | grep -- "-c .*examples/$name/$name.cpp" | head -1)
