@@ -10,7 +10,7 @@
 namespace ashlar::inline v0 {
 
 /// A chunk of rows with their logits. With vocabulary sharded over tp, this rank's columns are the ids from first_id
-/// on.
+/// on. Rows of logits and dlogits have gaps between them: go by row().
 template <class E>
 struct LogitsChunk {
   using D = typename E::Device;
