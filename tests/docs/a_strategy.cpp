@@ -45,13 +45,13 @@ std::vector<double> gradient_range(const UnitGroups& groups, TensorView<const do
   Arena<Cpu> scratch(memory);
   Context<E> c(queue, scratch);
   unit.begin_step(queue);
-  unit.acquire(queue);  // the weight is whole from here to release
+  unit.acquire();  // the weight is whole from here to release
   linear.forward(c, x, c.scratch<double>({x.rows(), dy.cols()}));
   unit.begin_gradient(queue);
   linear.weight_gradient(c, dy, x);
   unit.end_gradient(queue, true);  // the step's last micro-batch: starts the reduction within the team
   unit.release();
-  unit.finish(queue);  // waits for it, and sums over teams
+  unit.finish();  // waits for it, and sums over teams
 
   const auto range = unit.gradient();
   return {range.data(), range.data() + range.count()};

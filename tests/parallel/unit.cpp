@@ -55,8 +55,8 @@ class Blocks {
       for (int u = 0; u < count; ++u) visit(u, u + 1);
       for (int u = count; u-- > 0;) {
         Unit<E<T>>& unit = *units_[static_cast<std::size_t>(u)];
-        unit.acquire(queue_);
-        if (u > 0) units_[static_cast<std::size_t>(u - 1)]->prefetch(queue_);
+        unit.acquire();
+        if (u > 0) units_[static_cast<std::size_t>(u - 1)]->prefetch();
         unit.begin_gradient(queue_);
         for (int p = 0; p < 2; ++p) {
           const auto g = parameters_[static_cast<std::size_t>(u)][static_cast<std::size_t>(p)].gradient;
@@ -67,7 +67,7 @@ class Blocks {
         unit.release();
       }
     }
-    for (auto& unit : units_) unit->finish(queue_);
+    for (auto& unit : units_) unit->finish();
     for (int u = 0; u < count; ++u) check_gradients(u, micro_batches);
     for (auto& unit : units_) {
       for (index_t i = 0; i < unit->shard_size(); ++i) unit->master().data()[i] += 1;
@@ -81,13 +81,13 @@ class Blocks {
 
   // A block's forward, with the gather of block `next` (none of them: -1) under way.
   void visit(int u, int next) {
-    units_[static_cast<std::size_t>(u)]->acquire(queue_);
+    units_[static_cast<std::size_t>(u)]->acquire();
     prefetch(next);
     check_values(u);
     units_[static_cast<std::size_t>(u)]->release();
   }
   void prefetch(int u) {
-    if (u >= 0 && u < count) units_[static_cast<std::size_t>(u)]->prefetch(queue_);
+    if (u >= 0 && u < count) units_[static_cast<std::size_t>(u)]->prefetch();
   }
 
  private:

@@ -67,8 +67,8 @@ class Request {
 };
 
 /// What a backend implements. Buffers are host-accessible memory, or a device's: then it is the backend that waits for
-/// the queue, and callers don't (comm/staged.hpp). Counts are elements. All members of the group call
-/// the same collectives in the same order; any number may be in flight.
+/// the queue, and callers don't (comm/staged.hpp). Counts are elements. All members of the group call the same
+/// collectives in the same order; any number may be in flight.
 class CommunicatorBackend {
  public:
   virtual ~CommunicatorBackend() = default;

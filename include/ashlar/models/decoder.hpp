@@ -77,7 +77,7 @@ class DecoderStage {
   }
   /// Makes the units' gradients the sums over all ranks.
   void finish_gradients() {
-    for (auto& unit : model_.units) unit->finish(setup_.queue);
+    for (auto& unit : model_.units) unit->finish();
   }
   /// After the optimizer: gathered parameters are stale, and routers rebalance.
   void finish_step() {
@@ -98,7 +98,7 @@ class DecoderStage {
     ConstView x = in.x;
     if (model_.embedding) {
       Unit<E>& unit = *model_.embedding_unit;
-      unit.acquire(setup_.queue);
+      unit.acquire();
       model_.prefetch(0);
       x = model_.embedding->forward(c);
       c.observe("tok_embeddings", x);
@@ -123,7 +123,7 @@ class DecoderStage {
       }
       return {out};
     }
-    model_.output_unit->acquire(setup_.queue);
+    model_.output_unit->acquire();
     if (input_.training) model_.output_unit->begin_gradient(setup_.queue);
     model_.output->forward(c, x, *input_.loss, loss_total_.view(), slot.output);
     if (!input_.training) slots_.release(m);
@@ -155,8 +155,8 @@ class DecoderStage {
     c.cache = &cache;
     c.tensor_parallel = setup_.mesh.communicator(Axis::tp);
     c.expert_parallel = setup_.mesh.communicator(Axis::ep);
-    for (auto& unit : model_.units) unit->prefetch(setup_.queue);
-    model_.embedding_unit->acquire(setup_.queue);
+    for (auto& unit : model_.units) unit->prefetch();
+    model_.embedding_unit->acquire();
     ConstView x = model_.embedding->forward(c);
     BlockSaved saved;
     for (std::size_t i = 0; i < model_.layers.size(); ++i) {
@@ -164,7 +164,7 @@ class DecoderStage {
       x = forward_block(c, i, x, saved);
       model_.release(i);
     }
-    model_.output_unit->acquire(setup_.queue);
+    model_.output_unit->acquire();
     cache.length += batch.seq_len;
     const index_t s = batch.seq_len;
     if (batch.batch == 1) return model_.output->logits(c, x, s - 1, 1);

@@ -129,16 +129,16 @@ class DecoderLayers {
     for (std::size_t u = 0; u < layers[i].units; ++u) f(*units[layers[i].first_unit + u]);
   }
   void acquire(std::size_t i) {
-    for_units(i, [&](Unit<E>& unit) { unit.acquire(setup_.queue); });
+    for_units(i, [&](Unit<E>& unit) { unit.acquire(); });
   }
   void release(std::size_t i) {
     for_units(i, [&](Unit<E>& unit) { unit.release(); });
   }
   void prefetch(std::size_t i) {
     if (i < layers.size())
-      for_units(i, [&](Unit<E>& unit) { unit.prefetch(setup_.queue); });
+      for_units(i, [&](Unit<E>& unit) { unit.prefetch(); });
     else if (output)
-      output_unit->prefetch(setup_.queue);
+      output_unit->prefetch();
   }
 
  private:

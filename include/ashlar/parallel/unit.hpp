@@ -120,7 +120,7 @@ class Unit {
   // ---- around a block ----
 
   /// Starts to gather the parameters, if there is room. They may be asked for by acquire().
-  void prefetch(Queue&) {
+  void prefetch() {
     if constexpr (E::has(fsdp)) {
       if (!sharded() || state_ != State::absent) return;
       if (pooled_values() && (slot_ = values_->try_take([this] { drop(); })) < 0) return;
@@ -128,7 +128,7 @@ class Unit {
     }
   }
   /// Makes the parameters' values valid until release().
-  void acquire(Queue&) {
+  void acquire() {
     if constexpr (E::has(fsdp)) {
       if (!sharded()) return;
       if (state_ == State::absent) {
@@ -183,7 +183,7 @@ class Unit {
 
   void begin_step(Queue& queue) { gradient_.zero(queue); }
   /// Waits for the reductions and makes gradient() the sum over all ranks. Collective, units in one order on all ranks.
-  void finish(Queue&) {
+  void finish() {
     settle();
     gradient_request_.wait();
     if constexpr (E::has(ddp))

@@ -42,8 +42,8 @@ inline std::int64_t peak_resident_bytes() {
   return 0;
 }
 
-/// Bytes at the high-water mark of where a rank's tensors live: what D gave through `memory`, or on Cpu, whose memory is
-/// the process's, what the process held.
+/// Bytes at the high-water mark of where a rank's tensors live: what D gave through `memory`, or on Cpu, whose memory
+/// is the process's, what the process held.
 template <Device D>
 std::int64_t peak_memory_bytes(const Memory<D>& memory) {
   if constexpr (std::is_same_v<D, Cpu>)
