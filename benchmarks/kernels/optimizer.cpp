@@ -100,12 +100,42 @@ struct SumOfSquares {
   }
 };
 
+/// From the sum to the factor that the optimizer takes: a launch over one number.
+struct ClipScale {
+  std::string name = "gradient_norm clip scale";
+  Ceiling ceiling = Ceiling::copy;
+  double tolerance = 1e-6;
+
+  template <class D>
+  struct Operands {
+    Operands(Memory<D>& memory, const ClipScale&) : sum(memory, {1}), norm_and_scale(memory, {2}) {}
+    Tensor<double, D> sum;
+    Tensor<float, D> norm_and_scale;
+  };
+  void fill(RandomValues& random, Operands<Cuda>& o) const {
+    random.fill(o.sum, [](float z) { return 4 + z * z; });
+  }
+  template <class D>
+  void run(typename D::Queue& queue, Operands<D>& o) const {
+    ops::clip_scale<float, D>(queue, o.sum.view(), 1.0, o.norm_and_scale.view());
+  }
+  double error(Cuda::Queue& queue, Operands<Cuda>& o) const {
+    run<Cuda>(queue, o);
+    auto sum = read_all(queue, o.sum.view().reshaped({1, 1}));
+    HostMatrix<> norm_and_scale(1, 2);
+    Cpu::Queue host;
+    ops::clip_scale<double, Cpu>(host, sum.flat(), 1.0, norm_and_scale.flat());
+    return deviation(read_all(queue, o.norm_and_scale.view().reshaped({1, 2})).values, norm_and_scale.values);
+  }
+};
+
 }  // namespace
 
 void measure_optimizer(Board& board) {
   board.row(Update<float>{"adamw f32, 2^28"});
   board.row(Update<bf16>{"adamw f32 with bf16 copy, 2^28"});
   board.row(SumOfSquares{});
+  board.row(ClipScale{});
 }
 
 }  // namespace ashlar::benchmark

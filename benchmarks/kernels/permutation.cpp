@@ -44,6 +44,44 @@ struct Sort {
   }
 };
 
+/// What arrived from 8 peers, in the order of the 16 experts that live here.
+struct SortReceived {
+  std::string name = "sort received, 262144 rows of 8 peers to 16 experts";
+  Ceiling ceiling = Ceiling::copy;
+  double tolerance = 0;
+  index_t peers = 8, local_experts = 16;
+
+  template <class D>
+  struct Operands {
+    Operands(Memory<D>& memory, const SortReceived& c)
+        : counts(memory, {c.peers, c.local_experts}),
+          position(memory, {slots}),
+          source(memory, {slots}),
+          offsets(memory, {c.local_experts + 1}) {}
+    Tensor<std::int32_t, D> counts, position, source, offsets;
+  };
+  /// Their sum stays below the rows there are: a receive buffer is rarely full.
+  void fill(RandomValues& random, Operands<Cuda>& o) const {
+    random.fill(o.counts, [](float z) { return static_cast<std::int32_t>(1800 + 20 * z); });
+  }
+  template <class D>
+  void run(typename D::Queue& queue, Operands<D>& o) const {
+    ops::sort_received<D>(queue, o.counts.view(), o.position.view(), o.source.view(), o.offsets.view());
+  }
+  double error(Cuda::Queue& queue, Operands<Cuda>& o) const {
+    run<Cuda>(queue, o);
+    auto counts = read_all<std::int32_t>(queue, o.counts.view());
+    HostMatrix<std::int32_t> position(1, slots), source(1, slots), offsets(1, local_experts + 1);
+    Cpu::Queue host;
+    ops::sort_received<Cpu>(host, counts.view(), position.flat(), source.flat(), offsets.flat());
+    const auto all = [&](const auto& tensor) {
+      return read_all<std::int32_t>(queue, tensor.view().reshaped({1, tensor.count()})).values;
+    };
+    return std::max({exactly(all(o.position), position.values), exactly(all(o.source), source.values),
+                     exactly(all(o.offsets), offsets.values)});
+  }
+};
+
 enum class Move { permute, permute_backward, unpermute, unpermute_backward };
 
 struct Movement {
@@ -126,6 +164,7 @@ struct Movement {
 
 void measure_permutation(Board& board) {
   board.row(Sort{});
+  board.row(SortReceived{});
   board.row(Movement{"permute, 262144 x 2048", Move::permute});
   board.row(Movement{"permute backward, 262144 x 2048", Move::permute_backward});
   board.row(Movement{"unpermute, 262144 x 2048", Move::unpermute});

@@ -110,12 +110,44 @@ struct CrossEntropyBothWays {
   double scale() const { return 1 / static_cast<double>(rows); }
 };
 
+/// What a row's statistics take to come together from the shards of a tensor-parallel vocabulary.
+struct CrossEntropyMerge {
+  std::string name = "cross_entropy merge, 8 shards of 32768 rows";
+  Ceiling ceiling = Ceiling::copy;
+  double tolerance = 1e-5;
+  index_t ranks = 8, rows = 32768;
+
+  template <class D>
+  struct Operands {
+    Operands(Memory<D>& memory, const CrossEntropyMerge& c)
+        : shards(memory, {c.ranks, c.rows, 3}), statistics(memory, {c.rows, 3}) {}
+    Tensor<float, D> shards, statistics;
+  };
+  /// Maximum, sum and target's logit alike positive, as a row's sum must be.
+  void fill(RandomValues& random, Operands<Cuda>& o) const {
+    random.fill(o.shards, [](float z) { return 1 + z * z; });
+  }
+  template <class D>
+  void run(typename D::Queue& queue, Operands<D>& o) const {
+    ops::cross_entropy_merge<float>(queue, o.shards.view(), o.statistics.view());
+  }
+  double error(Cuda::Queue& queue, Operands<Cuda>& o) const {
+    run<Cuda>(queue, o);
+    auto shards = read_all(queue, o.shards.view().reshaped({ranks * rows, 3}));
+    HostMatrix<> statistics(rows, 3);
+    Cpu::Queue host;
+    ops::cross_entropy_merge<double>(host, shards.view().reshaped({ranks, rows, 3}), statistics.view());
+    return deviation(read_all(queue, o.statistics.view()).values, statistics.values);
+  }
+};
+
 }  // namespace
 
 void measure_vocabulary(Board& board) {
   board.row(Lookup{"embedding forward, 32768 of 128256 x 4096", false});
   board.row(Lookup{"embedding backward, 32768 of 128256 x 4096", true});
   board.row(CrossEntropyBothWays{});
+  board.row(CrossEntropyMerge{});
 }
 
 }  // namespace ashlar::benchmark

@@ -49,6 +49,18 @@ def count_non_finite(x):
     return (~torch.isfinite(x)).sum()
 
 
+@torch.compile
+def merge_statistics(shards):
+    maximum = shards[..., 0].amax(0)
+    return torch.stack((maximum, (shards[..., 1] * (shards[..., 0] - maximum).exp()).sum(0), shards[..., 2].sum(0)), -1)
+
+
+@torch.compile
+def clip_scale(total, max_norm):
+    norm = total.sqrt()
+    return norm, (max_norm / (norm + 1e-6)).clamp(max=1)
+
+
 def route(logits, bias, k):
     """The experts of each token, their weights, and how many tokens each expert has."""
     probabilities = logits.softmax(-1)
@@ -241,6 +253,14 @@ def vocabulary(board):
     board.row("cross_entropy forward and backward, 8192 x 128256, bf16 logits", both_ways(bf16), amount=moved,
               unit="GB/s")
 
+    ranks, merged = 8, board.size(32768, 64)
+
+    def merge():
+        shards = 1 + board.normal(ranks, merged, 3, dtype=f32).square()
+        return lambda: merge_statistics(shards)
+
+    board.row("cross_entropy merge, 8 shards of 32768 rows", merge, ranks * merged * 15)
+
 
 def optimizer(board):
     count = board.size(1 << 28, 1 << 12)
@@ -269,6 +289,12 @@ def optimizer(board):
         return lambda: torch.linalg.vector_norm(x)
 
     board.row("gradient_norm sum of squares f32, 2^28", norm)
+
+    def clip():
+        total = torch.full((1,), 4.5, dtype=torch.float64, device=board.device)
+        return lambda: clip_scale(total, 1.0)
+
+    board.row("gradient_norm clip scale", clip)
 
 
 def elementwise(board):
@@ -333,6 +359,20 @@ def permutation(board):
         return lambda: compiled_sort(chosen, num_experts)
 
     board.row("sort by expert, 32768 tokens to 8 of 128", sort, tokens * k * 20)
+
+    def received():
+        peers, local = 8, board.size(16, 4)
+        each = tokens * k // (peers * local)
+        counts = torch.full((peers, local), each, device=board.device)
+        ids = torch.arange(local, device=board.device).repeat(peers)
+
+        def f():
+            expert_of_row = ids.repeat_interleave(counts.flatten(), output_size=peers * local * each)
+            return compiled_sort(expert_of_row, local)
+
+        return f
+
+    board.row("sort received, 262144 rows of 8 peers to 16 experts", received, tokens * k * 20)
 
     def balance():
         counts = torch.randint(4096, (num_experts,), device=board.device)
