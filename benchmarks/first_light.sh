@@ -162,7 +162,7 @@ if has trace; then
     local name=$1 recipe=$2
     shift 2
     rm -f "$out/trace-$name.txt"
-    CUDA_INJECTION64_PATH=$library ASHLAR_TRACE=$out/trace-$name train cuda "$recipe" traced-$name 60 --training.steps 12 \
+    CUDA_INJECTION64_PATH=$library ASHLAR_TRACE=$out/trace-$name train cuda "$recipe" traced-$name 120 --training.steps 12 \
       --training.dataset random --training.mixed_precision_param bfloat16 --metrics.log_freq 1000 "$@" || failed "the traced run of $name"
     echo "-- $name"
     if [ ! -f "$out/trace-$name.txt" ]; then
@@ -178,6 +178,8 @@ if has trace; then
   traced debugmodel llama3 "${small[@]}"
   traced debug_moe debug_moe "${small[@]}"
   traced 124M llama3 --model.flavor 124M --training.local_batch_size 32 --training.global_batch_size 32 --training.seq_len 1024
+  [ "${memory:-0}" -lt 92160 ] ||
+    traced 8B_slice llama3 --model.flavor 8B_slice --training.local_batch_size 1 --training.global_batch_size 1 --training.seq_len 8192
 fi
 say "$failures failures"
 [ $failures = 0 ]
