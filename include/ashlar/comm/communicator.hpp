@@ -87,7 +87,7 @@ class CommunicatorBackend {
   /// call it with equal arguments and in the same order; the others do not call it.
   virtual std::shared_ptr<CommunicatorBackend> group(std::span<const int> ranks, std::string name) = 0;
   /// The ranks that gave the same color, ordered by (key, rank). Null for a negative color.
-  virtual std::shared_ptr<CommunicatorBackend> split(int color, int key, std::string name);
+  inline virtual std::shared_ptr<CommunicatorBackend> split(int color, int key, std::string name);
   /// How long an operation may take, from its call on, before it is an error; and the step that such an error names.
   /// Both belong to the rank: they hold in every group that was made from the same world.
   virtual void set_timeout(std::chrono::milliseconds) = 0;

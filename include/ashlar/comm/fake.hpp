@@ -77,8 +77,8 @@ class Fake final : public CommunicatorBackend {
     if (send) reduce(detail::advance(send, rank_ * count, type), receive, count, type, op);
     return {};
   }
-  Request all_to_all(const void* send, std::span<const index_t> send_counts, void* receive,
-                     std::span<const index_t> receive_counts, DType type) override;
+  inline Request all_to_all(const void* send, std::span<const index_t> send_counts, void* receive,
+                            std::span<const index_t> receive_counts, DType type) override;
   Request broadcast(void*, index_t count, DType type, int root) override {
     check(root >= 0 && root < size_, "the root of a broadcast is a rank of the group");
     const bool last = (rank_ + 1) % size_ == root;

@@ -47,9 +47,9 @@ class LocalBackend final : public CommunicatorBackend {
   }
   Request barrier() override { return post({Operation::Kind::barrier}, {}); }
 
-  Request send(const void* data, index_t count, DType type, int peer, int tag) override;
-  Request receive(void* data, index_t count, DType type, int peer, int tag) override;
-  std::shared_ptr<CommunicatorBackend> group(std::span<const int> ranks, std::string name) override;
+  inline Request send(const void* data, index_t count, DType type, int peer, int tag) override;
+  inline Request receive(void* data, index_t count, DType type, int peer, int tag) override;
+  inline std::shared_ptr<CommunicatorBackend> group(std::span<const int> ranks, std::string name) override;
 
   void set_timeout(std::chrono::milliseconds timeout) override {
     const std::lock_guard lock(group_->world->mutex);

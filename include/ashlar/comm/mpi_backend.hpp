@@ -61,17 +61,17 @@ class MpiBackend final : public CommunicatorBackend {
 
   int rank() const override { return group_->rank; }
   int size() const override { return group_->size(); }
-  Request all_reduce(void* data, index_t count, DType type, Reduce op) override;
-  Request all_gather(const void* send, void* receive, index_t count, DType type) override;
+  inline Request all_reduce(void* data, index_t count, DType type, Reduce op) override;
+  inline Request all_gather(const void* send, void* receive, index_t count, DType type) override;
   /// Takes scratch memory of the size of `send`.
-  Request reduce_scatter(const void* send, void* receive, index_t count, DType type, Reduce op) override;
-  Request all_to_all(const void* send, std::span<const index_t> send_counts, void* receive,
-                     std::span<const index_t> receive_counts, DType type) override;
-  Request broadcast(void* data, index_t count, DType type, int root) override;
-  Request send(const void* data, index_t count, DType type, int peer, int tag) override;
-  Request receive(void* data, index_t count, DType type, int peer, int tag) override;
-  Request barrier() override;
-  std::shared_ptr<CommunicatorBackend> group(std::span<const int> ranks, std::string name) override;
+  inline Request reduce_scatter(const void* send, void* receive, index_t count, DType type, Reduce op) override;
+  inline Request all_to_all(const void* send, std::span<const index_t> send_counts, void* receive,
+                            std::span<const index_t> receive_counts, DType type) override;
+  inline Request broadcast(void* data, index_t count, DType type, int root) override;
+  inline Request send(const void* data, index_t count, DType type, int peer, int tag) override;
+  inline Request receive(void* data, index_t count, DType type, int peer, int tag) override;
+  inline Request barrier() override;
+  inline std::shared_ptr<CommunicatorBackend> group(std::span<const int> ranks, std::string name) override;
   void set_timeout(std::chrono::milliseconds timeout) override { group_->context->timeout = timeout; }
   void set_step(std::int64_t step) override { group_->context->step = step; }
 

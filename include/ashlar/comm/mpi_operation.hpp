@@ -97,7 +97,7 @@ class MpiOperation final : public Request::State, public std::enable_shared_from
     if (!between_two()) call_ = group_->calls++;
   }
 
-  void wait() override;
+  inline void wait() override;
   bool test() override {
     if (!done_) group_->context->progress();
     return done_ || group_->context->broken || MpiClock::now() >= deadline_;
