@@ -5,3 +5,6 @@
 #include "ashlar/comm/local.hpp"
 #include "ashlar/train/main.hpp"
 #include "ashlar/train/observers.hpp"
+#if ASHLAR_COMPILED
+#include "ashlar/instances.hpp"
+#endif

@@ -22,7 +22,8 @@ struct Consolidated {
 /// `type`, others as they are. The file appears when it is complete. Holds at most `at_once` elements of a tensor, or
 /// one slice of its outermost dimension where that is larger. Throws Error that names the tensor where a part is
 /// missing.
-inline Consolidated consolidate(OpenCheckpoint& from, const std::filesystem::path& target, DType type,
+template <class CompiledOnce = void>
+Consolidated consolidate(OpenCheckpoint& from, const std::filesystem::path& target, DType type,
                                 index_t at_once = index_t{1} << 24) {
   std::vector<SafetensorsEntry> entries;
   std::uint64_t at = 0;

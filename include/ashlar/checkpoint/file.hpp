@@ -104,7 +104,8 @@ inline void sync_folder(const std::filesystem::path& folder) {
 }
 
 /// Writes a small file so that it is either there in full or not at all: under another name first, then renamed.
-inline void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
+template <class CompiledOnce = void>
+void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
   std::filesystem::path temporary = path;
   temporary += ".partial";
   File file = File::create(temporary);

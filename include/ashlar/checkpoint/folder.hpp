@@ -30,7 +30,8 @@ inline bool is_complete(const std::filesystem::path& checkpoint) {
 }
 
 /// All step-<N> of a folder, by N. A folder that is not there has none.
-inline std::vector<StepFolder> list_steps(const std::filesystem::path& folder) {
+template <class CompiledOnce = void>
+std::vector<StepFolder> list_steps(const std::filesystem::path& folder) {
   std::vector<StepFolder> steps;
   std::error_code error;
   for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
@@ -49,7 +50,8 @@ inline std::vector<StepFolder> list_steps(const std::filesystem::path& folder) {
 }
 
 /// The greatest step with a complete checkpoint.
-inline std::optional<std::int64_t> newest_step(const std::filesystem::path& folder) {
+template <class CompiledOnce = void>
+std::optional<std::int64_t> newest_step(const std::filesystem::path& folder) {
   std::optional<std::int64_t> newest;
   for (const StepFolder& s : list_steps(folder))
     if (s.complete) newest = s.step;
@@ -57,7 +59,8 @@ inline std::optional<std::int64_t> newest_step(const std::filesystem::path& fold
 }
 
 /// Deletes a checkpoint, the manifest first: what an interruption leaves is not taken for a checkpoint. Best effort.
-inline void remove_checkpoint(const std::filesystem::path& checkpoint) {
+template <class CompiledOnce = void>
+void remove_checkpoint(const std::filesystem::path& checkpoint) {
   std::error_code ignored;
   std::filesystem::remove(checkpoint / Manifest::file_name, ignored);
   std::filesystem::remove_all(checkpoint, ignored);
@@ -66,7 +69,8 @@ inline void remove_checkpoint(const std::filesystem::path& checkpoint) {
 /// Deletes all complete checkpoints but the newest `keep` (0: none goes), and incomplete ones older than `saved`, which
 /// an interrupted save has left. Never deletes `saved`, the step just written: after a return to an older step it is
 /// not the greatest. One rank calls it.
-inline void purge(const std::filesystem::path& folder, int keep, std::int64_t saved) {
+template <class CompiledOnce = void>
+void purge(const std::filesystem::path& folder, int keep, std::int64_t saved) {
   if (keep == 0) return;
   std::vector<StepFolder> steps = list_steps(folder);
   std::reverse(steps.begin(), steps.end());

@@ -23,7 +23,8 @@ struct OpenCheckpoint {
 
 /// Opens what a user points at: a checkpoint's folder; a folder of checkpoints (its newest complete one); a folder of
 /// safetensors files, or one such file, with weights under this library's names. Throws Error where it is none of them.
-inline OpenCheckpoint open_checkpoint(std::filesystem::path path) {
+template <class CompiledOnce = void>
+OpenCheckpoint open_checkpoint(std::filesystem::path path) {
   namespace fs = std::filesystem;
   std::error_code error;
   if (!is_complete(path))
@@ -51,7 +52,8 @@ inline OpenCheckpoint open_checkpoint(std::filesystem::path path) {
 
 /// Fills the ranges. Padding becomes zero. Throws Error that names the tensor: where the checkpoint lacks it or a part
 /// of it, or has another shape.
-inline void load_state(TensorIndex& index, std::span<const StateRange> ranges) {
+template <class CompiledOnce = void>
+void load_state(TensorIndex& index, std::span<const StateRange> ranges) {
   std::vector<std::byte> host;
   for (const StateRange& range : ranges) {
     host.assign(range.bytes(range.count), std::byte{0});
@@ -68,7 +70,8 @@ inline void load_state(TensorIndex& index, std::span<const StateRange> ranges) {
 
 /// Throws Error where the checkpoint has weights or buffers that no rank's ranges ask for: it is another model's.
 /// Collective: all ranks have read the same headers.
-inline void check_nothing_left_over(const TensorIndex& index, std::span<const StateRange> ranges, Communicator world) {
+template <class CompiledOnce = void>
+void check_nothing_left_over(const TensorIndex& index, std::span<const StateRange> ranges, Communicator world) {
   std::map<std::string_view, std::size_t> numbers;
   for (const auto& [name, tensor] : index.tensors()) numbers.emplace(name, numbers.size());
   std::vector<std::int32_t> asked_for(numbers.size() + 1);

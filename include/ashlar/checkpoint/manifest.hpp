@@ -32,7 +32,8 @@ struct Manifest {
   std::vector<StoredFile> files;
 };
 
-inline std::string to_json(const Manifest& m) {
+template <class CompiledOnce = void>
+std::string to_json(const Manifest& m) {
   nlohmann::json files = nlohmann::json::array();
   for (const Manifest::StoredFile& f : m.files) files.push_back({{"name", f.name}, {"bytes", f.bytes}});
   const Degrees& d = m.degrees;
@@ -57,7 +58,8 @@ inline std::string to_json(const Manifest& m) {
 }
 
 /// Throws Error that names `path` and the field: for what is no manifest, or one of a newer format.
-inline Manifest parse_manifest(std::string_view text, const std::string& path) {
+template <class CompiledOnce = void>
+Manifest parse_manifest(std::string_view text, const std::string& path) {
   const auto shallow = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
     if (depth > 16) fail(concat(path, ": is nested too deep for a manifest"));
     return true;
@@ -100,7 +102,8 @@ inline Manifest parse_manifest(std::string_view text, const std::string& path) {
   }
 }
 
-inline Manifest read_manifest(const std::filesystem::path& folder) {
+template <class CompiledOnce = void>
+Manifest read_manifest(const std::filesystem::path& folder) {
   const File file = File::open(folder / Manifest::file_name);
   constexpr std::uint64_t longest = std::uint64_t{16} << 20;
   if (file.size() > longest) fail(concat(file.path().string(), ": is too long for a manifest"));

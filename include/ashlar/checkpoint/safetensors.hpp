@@ -154,7 +154,8 @@ class SafetensorsReader : public nlohmann::json_sax<nlohmann::json> {
 /// The header whose JSON is `text`, for a file `path` with `data_bytes` bytes of data. Throws Error that names the file
 /// and the tensor: for what is not such JSON, unknown types, sizes that do not fit the shape, names that stand twice,
 /// and data that overlap, leave a gap, or do not end with the file.
-inline SafetensorsHeader parse_safetensors_header(std::string_view text, std::uint64_t data_bytes,
+template <class CompiledOnce = void>
+SafetensorsHeader parse_safetensors_header(std::string_view text, std::uint64_t data_bytes,
                                                   const std::string& path) {
   SafetensorsHeader header;
   if (text.empty() || text.front() != '{') fail(concat(path, ": the safetensors header is no JSON object"));
@@ -186,7 +187,8 @@ inline SafetensorsHeader parse_safetensors_header(std::string_view text, std::ui
 }
 
 /// The header of an open file.
-inline SafetensorsHeader read_safetensors_header(const File& file) {
+template <class CompiledOnce = void>
+SafetensorsHeader read_safetensors_header(const File& file) {
   const std::string path = file.path().string();
   if (file.size() < 8) fail(concat(path, ": has ", file.size(), " bytes, too few for a safetensors file"));
   unsigned char prefix[8];
@@ -205,7 +207,8 @@ inline SafetensorsHeader read_safetensors_header(const File& file) {
 }
 
 /// The first bytes of a file: length and JSON, padded so that the data begin at a multiple of 8. Names are UTF-8.
-inline std::string format_safetensors_header(const std::vector<SafetensorsEntry>& entries,
+template <class CompiledOnce = void>
+std::string format_safetensors_header(const std::vector<SafetensorsEntry>& entries,
                                              const std::map<std::string, std::string>& metadata) {
   nlohmann::json root = nlohmann::json::object();
   if (!metadata.empty()) root["__metadata__"] = metadata;

@@ -30,7 +30,8 @@ namespace detail {
 
 /// Writes what this rank owns of the ranges, in type `type` where one is given. Returns the file's length, or 0 when
 /// there was nothing to write, and then no file.
-inline std::uint64_t write_rank_file(const std::filesystem::path& path, std::span<const StateRange> ranges,
+template <class CompiledOnce = void>
+std::uint64_t write_rank_file(const std::filesystem::path& path, std::span<const StateRange> ranges,
                                      std::optional<DType> type) {
   std::vector<SafetensorsEntry> entries;
   std::map<std::string, std::string> metadata;
@@ -102,7 +103,8 @@ std::vector<std::int64_t> all_or_none(Communicator& world, const std::string& wh
 /// Writes a checkpoint into `folder`, which is made or emptied first. `manifest` needs everything but the files; `type`
 /// is what elements are written as, their own where empty. Returns when all is on the disk. Where any rank fails, all
 /// throw, nothing is left, and no manifest has been there. Collective; the ranks share the file system.
-inline void save_checkpoint(const std::filesystem::path& folder, std::span<const StateRange> ranges, Manifest manifest,
+template <class CompiledOnce = void>
+void save_checkpoint(const std::filesystem::path& folder, std::span<const StateRange> ranges, Manifest manifest,
                             Communicator world, std::optional<DType> type = {}) {
   const std::string what = concat("save ", folder.string());
   const int rank = world.rank(), size = world.size();

@@ -40,6 +40,7 @@ namespace ashlar::inline v0 {
 /// call abort, and the launcher ends the other ranks.
 class MpiSession {
  public:
+  template <class CompiledOnce = void>
   explicit MpiSession(const MpiOptions& options = {}) {
     if (!detail::under_mpi_launcher()) return;
     int initialized = 0, provided = 0;
@@ -67,7 +68,19 @@ class MpiSession {
   MpiSession(const MpiSession&) = delete;
   MpiSession& operator=(const MpiSession&) = delete;
   ~MpiSession() {
-    if (!context_) return;
+    if (context_) end();
+  }
+
+  /// All ranks that the launcher started; the group of one without a launcher. Not usable after the session.
+  Communicator world() const { return world_; }
+  /// Ends the processes of all ranks, this one included. Without a launcher it does nothing: the caller returns `code`.
+  void abort(int code) {
+    if (context_) MPI_Abort(MPI_COMM_WORLD, code);
+  }
+
+ private:
+  template <class CompiledOnce = void>
+  void end() {
     context_->closed = "the MPI session has ended";
     const bool broken = context_->broken || !context_->active.empty() || std::uncaught_exceptions() > 0;
     for (const auto& group : context_->groups) {
@@ -81,14 +94,6 @@ class MpiSession {
     if (finalizes_) MPI_Finalize();
   }
 
-  /// All ranks that the launcher started; the group of one without a launcher. Not usable after the session.
-  Communicator world() const { return world_; }
-  /// Ends the processes of all ranks, this one included. Without a launcher it does nothing: the caller returns `code`.
-  void abort(int code) {
-    if (context_) MPI_Abort(MPI_COMM_WORLD, code);
-  }
-
- private:
   std::shared_ptr<detail::MpiContext> context_;
   Communicator world_;
   bool finalizes_ = false;

@@ -74,7 +74,8 @@ void reduce_in_order(std::span<const T* const> sources, T* target, index_t count
 }
 
 /// The same on untyped buffers.
-inline void reduce_in_order(std::span<const void* const> sources, void* target, index_t count, DType type, Reduce op) {
+template <class CompiledOnce = void>
+void reduce_in_order(std::span<const void* const> sources, void* target, index_t count, DType type, Reduce op) {
   with_dtype(type, [&]<class T>(T) {
     std::vector<const T*> typed;
     for (const void* source : sources) typed.push_back(static_cast<const T*>(source));

@@ -30,6 +30,18 @@
 #define ASHLAR_WITH_MPI 0
 #endif
 
+// ASHLAR_COMPILED: 0, the library is headers alone; 1, code that no recipe changes comes from a library that is compiled
+// once (ashlar::compiled of the build); 2, this is that library. ASHLAR_INSTANCE stands before what it has: see
+// ashlar/instances.hpp.
+#if !defined(ASHLAR_COMPILED)
+#define ASHLAR_COMPILED 0
+#endif
+#if ASHLAR_COMPILED == 1
+#define ASHLAR_INSTANCE extern template
+#else
+#define ASHLAR_INSTANCE template
+#endif
+
 // ASHLAR_BUILD: the build's identity, written into checkpoints.
 #if !defined(ASHLAR_BUILD)
 #define ASHLAR_BUILD "unknown"

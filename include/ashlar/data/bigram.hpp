@@ -11,6 +11,7 @@ namespace ashlar::inline v0 {
 /// P(next | token) from counts with `smoothing` added to each.
 class Bigram {
  public:
+  template <class CompiledOnce = void>
   explicit Bigram(const Text& text, double smoothing = 0.1)
       : smoothing_(smoothing), counts_(static_cast<std::size_t>(n * n)), totals_(static_cast<std::size_t>(n)) {
     for (std::size_t i = 0; i + 1 < text.tokens.size(); ++i) {
@@ -19,6 +20,7 @@ class Bigram {
     }
   }
   /// The mean of -log P over the text's tokens but the first, in nats a byte.
+  template <class CompiledOnce = void>
   double loss(const Text& text) const {
     double total = 0;
     for (std::size_t i = 0; i + 1 < text.tokens.size(); ++i) {

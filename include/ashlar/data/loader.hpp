@@ -36,6 +36,7 @@ class Loader {
     return batch;
   }
   /// Rows [first, first + rows) of the source.
+  template <class CompiledOnce = void>
   HostBatch read(std::int64_t first, index_t rows) const {
     HostBatch batch{rows, seq_len_, {}, {}, {}};
     const auto s = static_cast<std::size_t>(seq_len_), n = static_cast<std::size_t>(rows) * s;

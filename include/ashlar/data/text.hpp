@@ -24,6 +24,7 @@ class Text {
 
   /// Reads `path`: a file, or a folder whose files that look like text are read in the order of their names. Throws
   /// ConfigError where there is nothing to read.
+  template <class CompiledOnce = void>
   static Text read(const std::string& path) {
     namespace fs = std::filesystem;
     if (path.empty())

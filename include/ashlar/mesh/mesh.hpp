@@ -26,7 +26,8 @@ struct Coordinates {
 };
 
 /// The degrees with dp_shard filled in. Throws ConfigError, naming the flag to change, where they do not fit the world.
-inline Degrees resolve_degrees(Degrees degrees, int world_size) {
+template <class CompiledOnce = void>
+Degrees resolve_degrees(Degrees degrees, int world_size) {
   struct Flag {
     std::string_view name;
     int degree;
@@ -97,6 +98,7 @@ class Mesh {
   /// A world of one rank.
   Mesh() : Mesh(Degrees{}, Communicator()) {}
   /// Throws ConfigError where the degrees do not fit the world.
+  template <class CompiledOnce = void>
   Mesh(const Degrees& degrees, Communicator world)
       : degrees_(resolve_degrees(degrees, world.size())),
         here_(coordinates_of(degrees_, world.rank())),

@@ -27,7 +27,8 @@ constexpr std::string_view to_string(Decay decay) {
 }
 
 /// The decay of that name. Throws ConfigError for any other name.
-inline Decay decay_from(std::string_view name) {
+template <class CompiledOnce = void>
+Decay decay_from(std::string_view name) {
   for (Decay decay : {Decay::linear, Decay::sqrt, Decay::cosine})
     if (to_string(decay) == name) return decay;
   throw ConfigError(concat("lr_scheduler.decay_type: must be one of linear, sqrt, cosine, found \"", name, "\""));
@@ -48,6 +49,7 @@ struct LrScheduleOptions {
 class LrSchedule {
  public:
   /// Throws ConfigError for a negative count or a share outside of [0, 1].
+  template <class CompiledOnce = void>
   explicit LrSchedule(const LrScheduleOptions& options) : options_(options), warmup_(options.warmup_steps) {
     const auto is_share = [](double x) { return x >= 0 && x <= 1; };
     if (options.steps < 1) throw ConfigError("training.steps: must be at least 1");

@@ -32,6 +32,7 @@ class UnitLayout {
   UnitLayout() = default;
   /// `shards`: into how many equal ranges the unit is cut. `entries` need everything but `begin`; their order is kept
   /// within each class.
+  template <class CompiledOnce = void>
   UnitLayout(std::vector<Entry> entries, int shards) : entries_(std::move(entries)), shards_(shards) {
     std::stable_partition(entries_.begin(), entries_.end(), [](const Entry& e) { return !e.partial_over_tp; });
     index_t at = 0;

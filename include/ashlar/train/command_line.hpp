@@ -114,7 +114,8 @@ class FlagReader {
 /// Reads the arguments that follow the program's name. `program` is what help calls it. Where a flag stands twice the
 /// last one counts; --help anywhere makes a help text, whatever stands beside it is not read.
 /// Throws ConfigError, whose text is for the user, for anything that can't be understood or that validate() refuses.
-inline CommandLine parse(std::span<const std::string_view> arguments, std::string_view program) {
+template <class CompiledOnce = void>
+CommandLine parse(std::span<const std::string_view> arguments, std::string_view program) {
   CommandLine out;
   if (arguments.empty()) throw ConfigError(concat("a subcommand is missing\n", help_text(program)));
   const bool wants_help = std::find(arguments.begin(), arguments.end(), "--help") != arguments.end() ||
@@ -153,7 +154,8 @@ inline CommandLine parse(std::span<const std::string_view> arguments, std::strin
 }
 
 /// The same from what main() gets. argv[0] names the program.
-inline CommandLine parse(int argc, const char* const* argv) {
+template <class CompiledOnce = void>
+CommandLine parse(int argc, const char* const* argv) {
   const std::vector<std::string_view> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
   std::string_view program = argc > 0 ? argv[0] : "ashlar";
   program.remove_prefix(program.rfind('/') + 1);  // npos + 1 is 0

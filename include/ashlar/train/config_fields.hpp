@@ -9,18 +9,21 @@
 
 namespace ashlar::inline v0 {
 
-inline void describe(JobConfig& c, FieldList& list) {
+template <class CompiledOnce = void>
+void describe(JobConfig& c, FieldList& list) {
   list.section("job", "The run as a whole.");
   list.field("dump_folder", &c.dump_folder, {.meaning = "folder for everything the run writes"});
   list.field("description", &c.description, {.meaning = "a line about the run, shown at its start"});
 }
 
-inline void describe(ModelConfig& c, FieldList& list) {
+template <class CompiledOnce = void>
+void describe(ModelConfig& c, FieldList& list) {
   list.section("model", "Which size of the recipe's model.");
   list.field("flavor", &c.flavor, {.meaning = "name of a size in the model's table"});
 }
 
-inline void describe(TrainingConfig& c, FieldList& list) {
+template <class CompiledOnce = void>
+void describe(TrainingConfig& c, FieldList& list) {
   list.section("training", "What is trained on, how much of it, and how precisely.");
   list.field("dataset", &c.dataset,
              {.meaning = "source of tokens: a text file, or random tokens", .check = one_of({"text", "random"})});
@@ -47,7 +50,8 @@ inline void describe(TrainingConfig& c, FieldList& list) {
               .check = at_least(0)});
 }
 
-inline void describe(ParallelismConfig& c, FieldList& list) {
+template <class CompiledOnce = void>
+void describe(ParallelismConfig& c, FieldList& list) {
   list.section(
       "parallelism",
       "Degrees of the strategies compiled in. Their product, expert_parallel_degree apart, is the world size.");
@@ -89,7 +93,8 @@ inline void describe(ParallelismConfig& c, FieldList& list) {
               .check = at_least(1)});
 }
 
-inline void describe(OptimizerConfig& c, FieldList& list) {
+template <class CompiledOnce = void>
+void describe(OptimizerConfig& c, FieldList& list) {
   list.section("optimizer", "How gradients change weights.");
   list.field("name", &c.name, {.meaning = "the update rule", .check = one_of({"AdamW"})});
   list.field("lr", &c.lr, {.meaning = "base learning rate; lr_scheduler scales it", .check = at_least(0)});
@@ -101,7 +106,8 @@ inline void describe(OptimizerConfig& c, FieldList& list) {
       {.meaning = "share of a weight, times the learning rate, that each step takes away", .check = at_least(0)});
 }
 
-inline void describe(LrSchedulerConfig& c, FieldList& list) {
+template <class CompiledOnce = void>
+void describe(LrSchedulerConfig& c, FieldList& list) {
   list.section("lr_scheduler", "How the learning rate rises and falls: warm-up, constant, decay.");
   list.field("warmup_steps", &c.warmup_steps,
              {.unit = "steps", .meaning = "steps of the linear rise to the base rate", .check = at_least(0)});
@@ -114,7 +120,8 @@ inline void describe(LrSchedulerConfig& c, FieldList& list) {
              {.meaning = "where the decay ends, as a share of the base rate", .check = at_least(0).at_most(1)});
 }
 
-inline void describe(CheckpointConfig& c, FieldList& list) {
+template <class CompiledOnce = void>
+void describe(CheckpointConfig& c, FieldList& list) {
   list.section("checkpoint", "When state is saved, and what a run starts from.");
   list.field("enable", &c.enable, {.meaning = "save, and resume from what the folder holds"});
   list.field("folder", &c.folder, {.meaning = "folder of the checkpoints, inside job.dump_folder"});
@@ -141,13 +148,15 @@ inline void describe(CheckpointConfig& c, FieldList& list) {
              {.meaning = "parts of a checkpoint that are not loaded, such as optimizer"});
 }
 
-inline void describe(MetricsConfig& c, FieldList& list) {
+template <class CompiledOnce = void>
+void describe(MetricsConfig& c, FieldList& list) {
   list.section("metrics", "What is reported while training.");
   list.field("log_freq", &c.log_freq,
              {.unit = "steps", .meaning = "report step 1 and every multiple", .check = at_least(1)});
 }
 
-inline void describe(ActivationCheckpointConfig& c, FieldList& list) {
+template <class CompiledOnce = void>
+void describe(ActivationCheckpointConfig& c, FieldList& list) {
   list.section("activation_checkpoint", "What a block keeps from forward for backward.");
   list.field(
       "mode", &c.mode,
@@ -156,7 +165,8 @@ inline void describe(ActivationCheckpointConfig& c, FieldList& list) {
        .check = one_of({"none", "selective", "full"})});
 }
 
-inline void describe(ValidationConfig& c, FieldList& list) {
+template <class CompiledOnce = void>
+void describe(ValidationConfig& c, FieldList& list) {
   list.section("validation", "Loss on data that is not trained on.");
   list.field("enable", &c.enable, {.meaning = "measure it while training"});
   list.field("freq", &c.freq,
@@ -166,7 +176,8 @@ inline void describe(ValidationConfig& c, FieldList& list) {
              {.meaning = "share of the data set, at its end, that is kept for validation", .check = above(0).below(1)});
 }
 
-inline void describe(CommConfig& c, FieldList& list) {
+template <class CompiledOnce = void>
+void describe(CommConfig& c, FieldList& list) {
   list.section("comm", "How long ranks wait for each other before the run fails.");
   list.field("init_timeout_seconds", &c.init_timeout_seconds,
              {.unit = "seconds", .meaning = "until the first step is done", .check = at_least(1)});
@@ -174,7 +185,8 @@ inline void describe(CommConfig& c, FieldList& list) {
              {.unit = "seconds", .meaning = "after the first step", .check = at_least(1)});
 }
 
-inline void describe(GenerateConfig& c, FieldList& list) {
+template <class CompiledOnce = void>
+void describe(GenerateConfig& c, FieldList& list) {
   list.section("generate", "What the subcommand generate writes.");
   list.field("prompt", &c.prompt, {.meaning = "the text to continue"});
   list.field("tokens", &c.tokens, {.unit = "tokens", .meaning = "length of the continuation", .check = at_least(0)});
@@ -185,7 +197,8 @@ inline void describe(GenerateConfig& c, FieldList& list) {
   list.field("seed", &c.seed, {.meaning = "the continuation is a function of it", .check = at_least(0)});
 }
 
-inline void describe(PlanConfig& c, FieldList& list) {
+template <class CompiledOnce = void>
+void describe(PlanConfig& c, FieldList& list) {
   list.section("plan", "What the subcommand plan works out.");
   list.field("world_size", &c.world_size,
              {.unit = "ranks",
@@ -195,7 +208,8 @@ inline void describe(PlanConfig& c, FieldList& list) {
 }
 
 /// All fields, in the order that help shows them. The list refers to `config`: it must not outlive it.
-inline FieldList fields(Config& config) {
+template <class CompiledOnce = void>
+FieldList fields(Config& config) {
   FieldList list;
   describe(config.job, list);
   describe(config.model, list);
@@ -215,7 +229,8 @@ inline FieldList fields(Config& config) {
 
 /// Throws ConfigError at the first field whose value fails its check, and where fields contradict each other whatever
 /// the model and the number of ranks. (What depends on these is checked where they are known: mesh, trainer, models.)
-inline void validate(const Config& config) {
+template <class CompiledOnce = void>
+void validate(const Config& config) {
   Config copy = config;
   const FieldList list = fields(copy);
   for (const FieldList::Section& section : list.sections())

@@ -39,7 +39,8 @@ inline std::string default_text(const Field& field) {
 }  // namespace detail
 
 /// The help of the whole program `program`: its subcommands.
-inline std::string help_text(std::string_view program) {
+template <class CompiledOnce = void>
+std::string help_text(std::string_view program) {
   std::string out =
       concat("usage: ", program, " SUBCOMMAND [--config FILE] [--section.field VALUE]...\n\nsubcommands:\n");
   for (const SubcommandNote& note : subcommand_notes)
@@ -48,7 +49,8 @@ inline std::string help_text(std::string_view program) {
 }
 
 /// The help of one subcommand: every flag by section, with type, default, unit, allowed values and meaning.
-inline std::string help_text(std::string_view program, std::string_view subcommand) {
+template <class CompiledOnce = void>
+std::string help_text(std::string_view program, std::string_view subcommand) {
   Config defaults;
   const FieldList list = fields(defaults);
   std::string out = concat("usage: ", program, " ", subcommand, " [--config FILE] [--section.field VALUE]...\n");
@@ -72,7 +74,8 @@ inline std::string help_text(std::string_view program, std::string_view subcomma
 }
 
 /// docs/configuration.md: a table for each section.
-inline std::string reference_page() {
+template <class CompiledOnce = void>
+std::string reference_page() {
   Config defaults;
   const FieldList list = fields(defaults);
   std::string out =

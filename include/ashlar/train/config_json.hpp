@@ -83,7 +83,8 @@ struct JsonWriter {
 };
 
 /// Parses JSON with comments. A key that stands twice in one object is an error: one of the two would be lost unseen.
-inline nlohmann::json parse_json(std::string_view text, const std::string& source) {
+template <class CompiledOnce = void>
+nlohmann::json parse_json(std::string_view text, const std::string& source) {
   std::vector<std::set<std::string>> seen;  // the keys of each object that is open, by depth
   const auto watch = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& value) {
     const auto level = static_cast<std::size_t>(depth);
@@ -108,7 +109,8 @@ inline nlohmann::json parse_json(std::string_view text, const std::string& sourc
 /// Sets the fields that the JSON object `text` names, as {"section": {"field": value}}; comments are allowed. Throws
 /// ConfigError that names `source` and the dotted key: for what is not JSON, for unknown names (with the nearest valid
 /// one), for values of another type or outside of the field's check.
-inline void read_json(FieldList& list, std::string_view text, const std::string& source) {
+template <class CompiledOnce = void>
+void read_json(FieldList& list, std::string_view text, const std::string& source) {
   const nlohmann::json root = detail::parse_json(text, source);
   if (!root.is_object()) detail::fail_type(source, "an object of sections", detail::excerpt(root));
   std::vector<std::string> sections;
@@ -135,7 +137,8 @@ inline void read_json(FieldList& list, std::string_view text, const std::string&
 }
 
 /// The same from a file. Throws ConfigError also where it can't be read.
-inline void read_json_file(FieldList& list, const std::string& path) {
+template <class CompiledOnce = void>
+void read_json_file(FieldList& list, const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::string text;
   std::getline(file, text, '\0');  // all of it: JSON has no NUL
@@ -144,7 +147,8 @@ inline void read_json_file(FieldList& list, const std::string& path) {
 }
 
 /// All fields of `config` as JSON text that read_json reads back to the same values. Indented; sorted by name.
-inline std::string to_json(const Config& config) {
+template <class CompiledOnce = void>
+std::string to_json(const Config& config) {
   Config copy = config;
   const FieldList list = fields(copy);
   nlohmann::json root;

@@ -10,7 +10,8 @@ namespace ashlar::inline v0 {
 /// Writes <job.dump_folder>/model.safetensors from checkpoint.initial_load_path (a checkpoint, or a folder of them: its
 /// newest; empty: the run's own folder, where checkpoint.load_step picks), as checkpoint.export_dtype. Builds no model
 /// and needs one rank. Throws ConfigError where the path has no checkpoint, Error where it is damaged.
-inline Consolidated convert(const Config& config) {
+template <class CompiledOnce = void>
+Consolidated convert(const Config& config) {
   namespace fs = std::filesystem;
   const fs::path folder = config.job.dump_folder;
   fs::path from = config.checkpoint.initial_load_path;

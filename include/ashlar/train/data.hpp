@@ -18,7 +18,8 @@ struct RunData {
 
 /// Reads the data. `vocab_size` is the model's: what random tokens are drawn from. The text's last
 /// --validation.held_out_fraction is held out where validation is on.
-inline RunData open_data(const Config& config, index_t vocab_size) {
+template <class CompiledOnce = void>
+RunData open_data(const Config& config, index_t vocab_size) {
   const auto seed = static_cast<std::uint64_t>(config.training.seed);
   RunData data;
   if (config.training.dataset == "random") {

@@ -12,7 +12,8 @@ namespace ashlar::inline v0 {
 
 /// Draws an id from logits at a temperature (0: the largest), among the top_k largest (0: all). `draw` numbers the
 /// draws.
-inline std::int32_t sample(std::vector<double> logits, double temperature, int top_k, const RandomStream& random,
+template <class CompiledOnce = void>
+std::int32_t sample(std::vector<double> logits, double temperature, int top_k, const RandomStream& random,
                            std::uint64_t draw) {
   const auto largest = std::max_element(logits.begin(), logits.end());
   if (temperature <= 0) return static_cast<std::int32_t>(largest - logits.begin());

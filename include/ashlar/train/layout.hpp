@@ -13,7 +13,8 @@
 
 namespace ashlar::inline v0 {
 
-inline Degrees degrees_of(const ParallelismConfig& p) {
+template <class CompiledOnce = void>
+Degrees degrees_of(const ParallelismConfig& p) {
   Degrees d;
   d.pp = p.pipeline_parallel_degree;
   d.dp_replicate = p.data_parallel_replicate_degree;
@@ -64,7 +65,8 @@ struct BatchLayout {
   index_t seq_len = 0;
 };
 
-inline BatchLayout batch_layout(const Config& config, const Mesh& mesh) {
+template <class CompiledOnce = void>
+BatchLayout batch_layout(const Config& config, const Mesh& mesh) {
   const TrainingConfig& t = config.training;
   BatchLayout b;
   const index_t at_once = index_t{t.local_batch_size} * mesh.dp_degree();
@@ -90,7 +92,8 @@ inline BatchLayout batch_layout(const Config& config, const Mesh& mesh) {
 
 /// The schedule that the configuration names, or reads from a file; for one rank, each micro-batch forward and
 /// backward.
-inline pipeline::Schedule schedule_of(const ParallelismConfig& p, const Mesh& mesh, int micro_batches) {
+template <class CompiledOnce = void>
+pipeline::Schedule schedule_of(const ParallelismConfig& p, const Mesh& mesh, int micro_batches) {
   const int ranks = mesh.degree(Axis::pp);
   if (ranks == 1) return pipeline::one_f_one_b(1, micro_batches);
   if (!p.pipeline_parallel_schedule_csv.empty())

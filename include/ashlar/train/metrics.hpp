@@ -61,7 +61,8 @@ inline std::optional<std::int64_t> step_of_line(std::string_view line) {
 }  // namespace detail
 
 /// One record as a line of JSON, without the line's end. "step" stands first.
-inline std::string to_json_line(const StepMetrics& m) {
+template <class CompiledOnce = void>
+std::string to_json_line(const StepMetrics& m) {
   std::string line = "{";
   detail::append_json_number(line, "step", m.step);
   detail::append_json_number(line, "loss", m.loss);
@@ -85,6 +86,7 @@ class MetricsLog {
   /// Opens the log for a run that goes on after step `resumed_step` (0: a new run). Lines of later steps, which the run
   /// is about to repeat, and lines that are not whole are dropped; the file is replaced in one move. Makes the folder.
   /// Throws Error where the folder or the file can't be written.
+  template <class CompiledOnce = void>
   explicit MetricsLog(const std::filesystem::path& folder, std::int64_t resumed_step = 0)
       : path_(folder / "metrics.jsonl"), last_step_(resumed_step) {
     std::error_code error;
@@ -104,6 +106,7 @@ class MetricsLog {
   }
 
   /// Adds one line. Steps must rise. Throws Error where the line can't be written, a full disk among the reasons.
+  template <class CompiledOnce = void>
   void write(const StepMetrics& metrics) {
     if (metrics.step <= last_step_)
       fail(concat("metrics of step ", metrics.step, " come after those of step ", last_step_));
@@ -121,6 +124,7 @@ class MetricsLog {
   };
 
   /// The whole lines of rising steps up to `last`.
+  template <class CompiledOnce = void>
   static std::string kept_lines(const std::filesystem::path& path, std::int64_t last) {
     std::string kept;
     std::int64_t previous = 0;

@@ -12,7 +12,8 @@ namespace ashlar::inline v0 {
 
 /// The number of insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`, each character
 /// used in one edit at most (optimal string alignment). Case is ignored; `-` equals `_`. O(|a| |b|) time.
-inline int edit_distance(std::string_view a, std::string_view b) {
+template <class CompiledOnce = void>
+int edit_distance(std::string_view a, std::string_view b) {
   const auto folded = [](char c) {
     return c == '-' ? '_' : c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   };
@@ -34,7 +35,8 @@ inline int edit_distance(std::string_view a, std::string_view b) {
 
 /// The candidate nearest to `name`; the first of equals; empty where there are no candidates. A name without a dot is
 /// also compared with what follows a candidate's last dot, so that "seqlen" finds "training.seq_len".
-inline std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates) {
+template <class CompiledOnce = void>
+std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates) {
   name = name.substr(0, 256);  // nobody's typing error is longer, and the distance costs a product of lengths
   const bool bare = name.find('.') == name.npos;
   const std::string* best = nullptr;

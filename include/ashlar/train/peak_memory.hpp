@@ -20,7 +20,8 @@ namespace ashlar::inline v0 {
 
 /// Bytes of host memory at the process's high-water mark; 0 where the system does not say. VmHWM comes first: on Linux
 /// getrusage's figure survives exec, and would count a launcher that was larger than this program.
-inline std::int64_t peak_resident_bytes() {
+template <class CompiledOnce = void>
+std::int64_t peak_resident_bytes() {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {
     if (!line.starts_with("VmHWM:")) continue;

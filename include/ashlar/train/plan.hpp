@@ -66,7 +66,8 @@ Plan make_plan(const Config& config, DType compute = DType::f32) {
 }
 
 /// The plan as a table for people.
-inline std::string to_text(const Plan& plan) {
+template <class CompiledOnce = void>
+std::string to_text(const Plan& plan) {
   const auto bytes = [](std::size_t n) { return bytes_text(static_cast<std::int64_t>(n)); };
   const Degrees& d = plan.degrees;
   std::string out =
@@ -88,7 +89,8 @@ inline std::string to_text(const Plan& plan) {
 }
 
 /// One JSON object: "parameters", "world_size", "degrees", and "ranks" with bytes, operations and traffic.
-inline std::string to_json(const Plan& plan) {
+template <class CompiledOnce = void>
+std::string to_json(const Plan& plan) {
   const Degrees& d = plan.degrees;
   std::string out =
       concat("{\"parameters\": ", static_cast<std::int64_t>(plan.parameters), ", \"world_size\": ", plan.world_size,

@@ -31,7 +31,8 @@ inline std::string fixed(double value, int decimals) {
 }  // namespace detail
 
 /// A count rounded to a whole number, with a comma every three digits: "1,234,567".
-inline std::string grouped_text(double count) {
+template <class CompiledOnce = void>
+std::string grouped_text(double count) {
   std::string text = detail::fixed(count, 0);
   if (text.find_first_not_of("-0123456789") != text.npos) return text;  // nan, inf
   const std::size_t first = text.starts_with('-') ? 1 : 0;
@@ -60,7 +61,8 @@ inline std::string duration_text(double seconds) {
 }
 
 /// The line of one report. `seconds_per_step` is over the time since the previous report; it gives the time left.
-inline std::string progress_text(const StepMetrics& m, std::int64_t steps, double seconds_per_step) {
+template <class CompiledOnce = void>
+std::string progress_text(const StepMetrics& m, std::int64_t steps, double seconds_per_step) {
   const auto left = static_cast<double>(std::max<std::int64_t>(0, steps - m.step));
   std::string line = concat("step ", m.step, "/", steps, "  loss ", detail::fixed(m.loss, 4), "  gradient norm ",
                             detail::fixed(m.grad_norm, 4), "  ", grouped_text(m.tokens_per_second), " tokens/s  MFU ",
@@ -91,12 +93,14 @@ class Progress {
 #endif
   }
 
+  template <class CompiledOnce = void>
   void report(const StepMetrics& metrics, std::int64_t steps, double seconds_per_step) {
     show(progress_text(metrics, steps, seconds_per_step));
     if (metrics.held_out_loss) finish();
   }
 
   /// A sentence between reports: what was loaded, where a checkpoint went. It stays.
+  template <class CompiledOnce = void>
   void note(std::string_view text) {
     finish();
     put(concat(text, "\n"));

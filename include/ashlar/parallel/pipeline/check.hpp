@@ -78,7 +78,8 @@ class Occurrences {
 /// The first problem of a schedule, lowered or not; none where the executor can run it. Each stage must do, for each
 /// micro-batch, F and either B or both I and W, once; lowered schedules also each send and receive, once; in an order
 /// in which all of them get to run.
-inline std::optional<Problem> find_problem(const Schedule& schedule) {
+template <class CompiledOnce = void>
+std::optional<Problem> find_problem(const Schedule& schedule) {
   bool shaped = schedule.ranks >= 1 && schedule.stages >= 1 && schedule.micro_batches >= 1 &&
                 static_cast<int>(schedule.actions.size()) == schedule.ranks &&
                 static_cast<int>(schedule.stage_to_rank.size()) == schedule.stages;
@@ -114,7 +115,8 @@ inline std::optional<Problem> find_problem(const Schedule& schedule) {
 }
 
 /// Throws Error when the schedule has a problem.
-inline void check_schedule(const Schedule& schedule) {
+template <class CompiledOnce = void>
+void check_schedule(const Schedule& schedule) {
   if (const std::optional<Problem> problem = find_problem(schedule))
     fail(concat("invalid pipeline schedule: rank ", problem->rank, ", action ", problem->position, ": ",
                 problem->message));

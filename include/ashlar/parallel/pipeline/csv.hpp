@@ -55,7 +55,8 @@ struct CsvCells {
   std::vector<std::size_t> widths;                // [rank]: cells of the row
 };
 
-inline CsvCells parse_cells(std::string_view text, std::string_view name) {
+template <class CompiledOnce = void>
+CsvCells parse_cells(std::string_view text, std::string_view name) {
   CsvCells out;
   while (!text.empty()) {
     std::string_view row = trimmed(cut(text, '\n'));
@@ -86,7 +87,8 @@ inline CsvCells parse_cells(std::string_view text, std::string_view name) {
 
 /// The schedule that `text` holds, checked. Numbers of ranks, stages and micro-batches follow from the cells; a stage
 /// belongs to the rank whose row has it. Throws ConfigError with `name`, row and column.
-inline Schedule parse_csv(std::string_view text, std::string_view name) {
+template <class CompiledOnce = void>
+Schedule parse_csv(std::string_view text, std::string_view name) {
   detail::CsvCells cells = detail::parse_cells(text, name);
   Schedule schedule;
   schedule.ranks = static_cast<int>(cells.actions.size());
@@ -128,7 +130,8 @@ inline Schedule parse_csv(std::string_view text, std::string_view name) {
 }
 
 /// The schedule as parse_csv reads it. Messages are left out: lower() puts them back.
-inline std::string write_csv(const Schedule& schedule) {
+template <class CompiledOnce = void>
+std::string write_csv(const Schedule& schedule) {
   std::string out;
   for (const std::vector<Action>& actions : schedule.actions) {
     std::string row;
@@ -140,7 +143,8 @@ inline std::string write_csv(const Schedule& schedule) {
 }
 
 /// The schedule in a file, for that many ranks and micro-batches. Throws ConfigError.
-inline Schedule read_csv(const std::string& path, int ranks, int micro_batches) {
+template <class CompiledOnce = void>
+Schedule read_csv(const std::string& path, int ranks, int micro_batches) {
   const std::string name = "--parallelism.pipeline_parallel_schedule_csv " + path;
   std::ifstream file(path, std::ios::binary);
   if (std::error_code ignored; !file || std::filesystem::is_directory(path, ignored))

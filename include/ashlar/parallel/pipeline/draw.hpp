@@ -11,7 +11,8 @@ namespace ashlar::inline v0::pipeline {
 /// The text, a line a rank. A cell is the action's kind and micro-batch where it begins, "--" while it lasts, "." where
 /// the rank is idle. Where ranks own two stages, the later one is in lower case; with more, the stage stands in front.
 /// Messages take no time and are not drawn. The schedule must be valid.
-inline std::string draw(const Schedule& schedule, UnitCosts costs = {}) {
+template <class CompiledOnce = void>
+std::string draw(const Schedule& schedule, UnitCosts costs = {}) {
   const Timeline timeline = simulate(schedule, costs);
   const int stages_per_rank = schedule.stages / schedule.ranks;
   std::vector<std::vector<std::string>> cells(

@@ -12,7 +12,8 @@ namespace ashlar::inline v0::pipeline {
 /// each that makes one. Stages of one rank hand over in memory: no action. A receive thus waits only for what its
 /// action waits for anyway, and a send is started (not waited for) as soon as it can be: a schedule whose compute
 /// actions can be run can be run with its messages, whether sends are eager or wait for their receive.
-inline Schedule lower(const Schedule& schedule) {
+template <class CompiledOnce = void>
+Schedule lower(const Schedule& schedule) {
   Schedule lowered = schedule;
   for (std::vector<Action>& actions : lowered.actions) {
     std::vector<Action> compute;
@@ -35,7 +36,8 @@ inline Schedule lower(const Schedule& schedule) {
 
 /// The schedule with each input gradient and the weight gradient of the same stage and micro-batch that follows at
 /// once as one backward: less to keep, but the gradient leaves later. For schedules that were not lowered.
-inline Schedule merge_backwards(Schedule schedule) {
+template <class CompiledOnce = void>
+Schedule merge_backwards(Schedule schedule) {
   for (std::vector<Action>& actions : schedule.actions) {
     std::vector<Action> merged;
     for (const Action& a : actions) {
@@ -51,7 +53,8 @@ inline Schedule merge_backwards(Schedule schedule) {
 }
 
 /// The schedule without its backward actions: what validation runs. Before or after lowering.
-inline Schedule forward_only(Schedule schedule) {
+template <class CompiledOnce = void>
+Schedule forward_only(Schedule schedule) {
   for (std::vector<Action>& actions : schedule.actions)
     std::erase_if(actions, [](const Action& a) {
       return a.kind != Kind::forward && a.kind != Kind::send_forward && a.kind != Kind::receive_forward;

@@ -26,7 +26,8 @@ inline constexpr std::array named_schedules{
 };
 
 /// The schedule of that name, in upper or lower case. Throws ConfigError with the names that exist.
-inline const NamedSchedule& find_schedule(std::string_view name) {
+template <class CompiledOnce = void>
+const NamedSchedule& find_schedule(std::string_view name) {
   const auto same = [](char a, char b) {
     return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
   };

@@ -28,7 +28,8 @@ struct StageLayers {
 
 /// The stages that a pipeline of `ranks` ranks has in all: stages_per_rank (of the schedule) on each. When
 /// `layers_per_stage` is above 0, it must ask for the same number. Throws ConfigError.
-inline int stage_count(int layers, int ranks, int stages_per_rank, EndWeights weights, int layers_per_stage = 0) {
+template <class CompiledOnce = void>
+int stage_count(int layers, int ranks, int stages_per_rank, EndWeights weights, int layers_per_stage = 0) {
   const int stages = ranks * stages_per_rank;
   if (layers_per_stage <= 0) return stages;
   const int asked = static_cast<int>(ceil_div(layers + weights.first + weights.last, layers_per_stage));
@@ -45,7 +46,8 @@ inline int stage_count(int layers, int ranks, int stages_per_rank, EndWeights we
 
 /// Divides `layers` over `stages`: the weights of the ends count as layers, each stage gets an equal share, and the
 /// first stages one more where that does not divide. Throws ConfigError where a share is too small for an end.
-inline std::vector<StageLayers> split_layers(int layers, int stages, EndWeights weights = {}) {
+template <class CompiledOnce = void>
+std::vector<StageLayers> split_layers(int layers, int stages, EndWeights weights = {}) {
   if (stages < 1)
     throw ConfigError(concat("--parallelism.pipeline_parallel_degree gives ", stages,
                              " pipeline stages; there must be at least one"));

@@ -1,0 +1,68 @@
+// What no recipe changes, compiled once: where ASHLAR_COMPILED is 1, a program takes these from the library
+// ashlar::compiled instead of compiling them itself, and a recipe compiles in little more than half the time. Where it
+// is 0 nothing here is read. A function is listed if its template parameter is CompiledOnce, which is void always: being a
+// template is what lets it be declared here. Read next: ops/cpu_instances.hpp, the kernels.
+#pragma once
+
+#include "ashlar/train/main.hpp"
+
+namespace ashlar::inline v0 {
+
+// Communicators.
+namespace detail {
+ASHLAR_INSTANCE void reduce_in_order<>(std::span<const void* const>, void*, index_t, DType, Reduce);
+}  // namespace detail
+#if ASHLAR_WITH_MPI
+ASHLAR_INSTANCE MpiSession::MpiSession(const MpiOptions&);
+ASHLAR_INSTANCE void MpiSession::end<>();
+#endif
+ASHLAR_INSTANCE Degrees resolve_degrees<>(Degrees, int);
+ASHLAR_INSTANCE Mesh::Mesh(const Degrees&, Communicator);
+ASHLAR_INSTANCE UnitLayout::UnitLayout(std::vector<Entry>, int);
+
+// Pipeline schedules.
+namespace pipeline {
+ASHLAR_INSTANCE Schedule lower<>(const Schedule&);
+ASHLAR_INSTANCE Schedule forward_only<>(Schedule);
+ASHLAR_INSTANCE std::vector<StageLayers> split_layers<>(int, int, EndWeights);
+}  // namespace pipeline
+
+// Data.
+ASHLAR_INSTANCE RunData open_data<>(const Config&, index_t);
+ASHLAR_INSTANCE Bigram::Bigram(const Text&, double);
+ASHLAR_INSTANCE double Bigram::loss<>(const Text&) const;
+ASHLAR_INSTANCE HostBatch Loader::read<>(std::int64_t, index_t) const;
+
+// Checkpoints.
+ASHLAR_INSTANCE std::optional<std::int64_t> newest_step<>(const std::filesystem::path&);
+ASHLAR_INSTANCE void purge<>(const std::filesystem::path&, int, std::int64_t);
+ASHLAR_INSTANCE OpenCheckpoint open_checkpoint<>(std::filesystem::path);
+ASHLAR_INSTANCE void load_state<>(TensorIndex&, std::span<const StateRange>);
+ASHLAR_INSTANCE void check_nothing_left_over<>(const TensorIndex&, std::span<const StateRange>, Communicator);
+ASHLAR_INSTANCE void save_checkpoint<>(const std::filesystem::path&, std::span<const StateRange>, Manifest,
+                                       Communicator, std::optional<DType>);
+ASHLAR_INSTANCE Consolidated convert<>(const Config&);
+
+// Configuration.
+ASHLAR_INSTANCE CommandLine parse<>(int, const char* const*);
+ASHLAR_INSTANCE void validate<>(const Config&);
+ASHLAR_INSTANCE std::string to_json<>(const Config&);
+ASHLAR_INSTANCE std::string nearest_name<>(std::string_view, const std::vector<std::string>&);
+
+// What a run is made of, and what it says.
+ASHLAR_INSTANCE Degrees degrees_of<>(const ParallelismConfig&);
+ASHLAR_INSTANCE BatchLayout batch_layout<>(const Config&, const Mesh&);
+ASHLAR_INSTANCE pipeline::Schedule schedule_of<>(const ParallelismConfig&, const Mesh&, int);
+ASHLAR_INSTANCE Decay decay_from<>(std::string_view);
+ASHLAR_INSTANCE LrSchedule::LrSchedule(const LrScheduleOptions&);
+ASHLAR_INSTANCE MetricsLog::MetricsLog(const std::filesystem::path&, std::int64_t);
+ASHLAR_INSTANCE void MetricsLog::write<>(const StepMetrics&);
+ASHLAR_INSTANCE std::int64_t peak_resident_bytes<>();
+ASHLAR_INSTANCE std::string grouped_text<>(double);
+ASHLAR_INSTANCE void Progress::report<>(const StepMetrics&, std::int64_t, double);
+ASHLAR_INSTANCE void Progress::note<>(std::string_view);
+ASHLAR_INSTANCE std::string to_text<>(const Plan&);
+ASHLAR_INSTANCE std::string to_json<>(const Plan&);
+ASHLAR_INSTANCE std::int32_t sample<>(std::vector<double>, double, int, const RandomStream&, std::uint64_t);
+
+}  // namespace ashlar::inline v0
