@@ -2,7 +2,7 @@
 # take that from it instead of compiling it themselves, and compile in little more than half the time. Without it,
 # everything is in the headers.
 function(ashlar_compile target)
-  add_library(${target} STATIC ${ASHLAR_INSTANCES_DIR}/host.cpp)
+  add_library(${target} STATIC ${ASHLAR_INSTANCES_DIR}/host.cpp ${ASHLAR_INSTANCES_DIR}/cpu_kernels.cpp)
   target_link_libraries(${target} PUBLIC ${ASHLAR_TARGET})
   target_compile_definitions(${target} PRIVATE ASHLAR_COMPILED=2 INTERFACE ASHLAR_COMPILED=1)
 endfunction()

@@ -7,4 +7,5 @@
 #include "ashlar/train/observers.hpp"
 #if ASHLAR_COMPILED
 #include "ashlar/instances.hpp"
+#include "ashlar/ops/cpu_instances.hpp"
 #endif

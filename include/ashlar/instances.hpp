@@ -1,7 +1,7 @@
 // What no recipe changes, compiled once: where ASHLAR_COMPILED is 1, a program takes these from the library
 // ashlar::compiled instead of compiling them itself, and a recipe compiles in little more than half the time. Where it
-// is 0 nothing here is read. A function is listed if its template parameter is CompiledOnce, which is void always: being a
-// template is what lets it be declared here. Read next: ops/cpu_instances.hpp, the kernels.
+// is 0 nothing here is read. A function is listed if its template parameter is CompiledOnce, which is void always:
+// being a template is what lets it be declared here. Read next: ops/cpu_instances.hpp, the kernels.
 #pragma once
 
 #include "ashlar/train/main.hpp"
@@ -18,7 +18,10 @@ ASHLAR_INSTANCE void MpiSession::end<>();
 #endif
 ASHLAR_INSTANCE Degrees resolve_degrees<>(Degrees, int);
 ASHLAR_INSTANCE Mesh::Mesh(const Degrees&, Communicator);
+
+// Parameters.
 ASHLAR_INSTANCE UnitLayout::UnitLayout(std::vector<Entry>, int);
+ASHLAR_INSTANCE void InitialValues::fill<float>(index_t, index_t, float*) const;
 
 // Pipeline schedules.
 namespace pipeline {
@@ -58,6 +61,8 @@ ASHLAR_INSTANCE LrSchedule::LrSchedule(const LrScheduleOptions&);
 ASHLAR_INSTANCE MetricsLog::MetricsLog(const std::filesystem::path&, std::int64_t);
 ASHLAR_INSTANCE void MetricsLog::write<>(const StepMetrics&);
 ASHLAR_INSTANCE std::int64_t peak_resident_bytes<>();
+ASHLAR_INSTANCE double measure_matmul_rate<float, Cpu>(Cpu::Queue&);
+ASHLAR_INSTANCE double measure_matmul_rate<bf16, Cpu>(Cpu::Queue&);
 ASHLAR_INSTANCE std::string grouped_text<>(double);
 ASHLAR_INSTANCE void Progress::report<>(const StepMetrics&, std::int64_t, double);
 ASHLAR_INSTANCE void Progress::note<>(std::string_view);

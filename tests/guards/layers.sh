@@ -14,7 +14,8 @@ grep -n '^ *# *include' $library /dev/null | awk '
     split("core:0 device:1 ops:2 tensor:3 comm:4 mesh:5 nn:6 optim:6 data:6 moe:7 parallel:8 checkpoint:8 models:9 train:10",
           table, " ")
     for (i in table) { split(table[i], pair, ":"); layer[pair[1]] = pair[2] }
-    umbrella["ashlar/ashlar.hpp"] = umbrella["ashlar/ops/all_cuda.cuh"] = 1
+    umbrella["ashlar/ashlar.hpp"] = umbrella["ashlar/instances.hpp"] = 1
+    umbrella["ashlar/ops/all_cuda.cuh"] = umbrella["ashlar/ops/cpu_instances.hpp"] = 1
   }
   function fault(text) { print file ":" line ": " text }
   {

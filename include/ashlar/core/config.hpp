@@ -36,10 +36,10 @@
 #if !defined(ASHLAR_COMPILED)
 #define ASHLAR_COMPILED 0
 #endif
-#if ASHLAR_COMPILED == 1
-#define ASHLAR_INSTANCE extern template
-#else
+#if ASHLAR_COMPILED == 2
 #define ASHLAR_INSTANCE template
+#else
+#define ASHLAR_INSTANCE extern template
 #endif
 
 // ASHLAR_BUILD: the build's identity, written into checkpoints.

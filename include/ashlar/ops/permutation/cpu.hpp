@@ -61,7 +61,8 @@ void gather_sum(TensorView<const T, Cpu> in, const std::int32_t* position, index
 
 }  // namespace detail
 
-inline void sort_by_expert(TensorView<const std::int32_t, Cpu> experts, TensorView<std::int32_t, Cpu> position,
+template <class CompiledOnce = void>
+void sort_by_expert(TensorView<const std::int32_t, Cpu> experts, TensorView<std::int32_t, Cpu> position,
                            TensorView<std::int32_t, Cpu> source, TensorView<std::int32_t, Cpu> offsets) {
   const index_t slots = experts.count(), n = offsets.count() - 1;
   const std::int32_t* const id = experts.data();
@@ -79,7 +80,8 @@ inline void sort_by_expert(TensorView<const std::int32_t, Cpu> experts, TensorVi
   std::fill(source.data() + next[n], source.data() + slots, -1);
 }
 
-inline void sort_received(TensorView<const std::int32_t, Cpu> counts, TensorView<std::int32_t, Cpu> position,
+template <class CompiledOnce = void>
+void sort_received(TensorView<const std::int32_t, Cpu> counts, TensorView<std::int32_t, Cpu> position,
                           TensorView<std::int32_t, Cpu> source, TensorView<std::int32_t, Cpu> offsets) {
   const index_t peers = counts.rows(), n = counts.cols(), capacity = position.count();
   std::int32_t* const next = offsets.data();

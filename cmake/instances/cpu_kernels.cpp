@@ -1,0 +1,2 @@
+// The library ashlar::compiled: the kernels of the Cpu device.
+#include "ashlar/ops/cpu_instances.hpp"
