@@ -1,5 +1,5 @@
 # ashlar_compile(TARGET): a static library of what no recipe changes (ashlar/instances.hpp). Programs that link TARGET
-# take that from it instead of compiling it themselves, and compile in little more than half the time. Without it,
+# take that from it instead of compiling it themselves, and compile in a little over half the time. Without it,
 # everything is in the headers.
 function(ashlar_compile target)
   add_library(${target} STATIC ${ASHLAR_INSTANCES_DIR}/host.cpp ${ASHLAR_INSTANCES_DIR}/cpu_kernels.cpp)

@@ -4,6 +4,9 @@ set(guards ${CMAKE_CURRENT_SOURCE_DIR}/guards)
 add_test(NAME guards/layers COMMAND ${guards}/layers.sh ${PROJECT_SOURCE_DIR})
 add_test(NAME guards/vocabulary COMMAND ${guards}/vocabulary.sh ${PROJECT_SOURCE_DIR})
 add_test(NAME guards/planted COMMAND ${guards}/planted.sh)
+add_test(NAME guards/emits_nothing COMMAND ${guards}/emits_nothing.sh ${CMAKE_CXX_COMPILER} ${library_flags}
+  COMMAND_EXPAND_LISTS)
+set_tests_properties(guards/emits_nothing PROPERTIES TIMEOUT 300)
 
 # Wrong compositions: each is refused with its sentence.
 file(GLOB programs CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/compile_fail/*.cpp)
