@@ -30,7 +30,7 @@ struct StepMetrics {
   double mfu_causal = 0;               // the same, without what a causal mask hides
   double data_loading = 0;             // share of the time spent waiting for data
   std::int64_t tokens = 0;             // trained on since step 1, all ranks, restarts included
-  double elapsed_seconds = 0;          // since this process began to train
+  double elapsed_seconds = 0;          // since this run began to build its model
   std::optional<double> held_out_loss = {};  // where this step was validated
 };
 

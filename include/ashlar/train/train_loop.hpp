@@ -51,6 +51,7 @@ class StepClock {
 template <class E>
 std::int64_t train_loop(const Config& config, Communicator world, const std::function<bool()>& stop) {
   using D = typename E::Device;
+  StepClock clock;
   Trainer<E> trainer(config, world);
   const RunData data = open_data(config, trainer.sizes().vocab_size);
   Loader loader = trainer.loader(data.train);
@@ -70,9 +71,9 @@ std::int64_t train_loop(const Config& config, Communicator world, const std::fun
               " parameters, ", D::name, ", ", to_string(dtype_of<typename E::Compute>), ", ", world.size(),
               world.size() == 1 ? " rank" : " ranks"));
 
-  StepClock clock;
   const std::int64_t steps = config.training.steps;
   bool stopped = false;
+  clock.take();
   while (trainer.step_count() < steps && !stopped) {
     const auto begin = StepClock::Clock::now();
     const HostBatch batch = loader.next();
@@ -87,6 +88,7 @@ std::int64_t train_loop(const Config& config, Communicator world, const std::fun
     if (step == 1 || step % config.metrics.log_freq == 0 || step == steps || stopped || validates) {
       const StepResult result = trainer.result();
       const auto rates = clock.take();
+      const double elapsed = clock.elapsed();
       if (peak == 0) {
         peak = measure_matmul_rate<typename E::Compute, D>(trainer.queue()) * world.size();
         clock.take();
@@ -102,7 +104,7 @@ std::int64_t train_loop(const Config& config, Communicator world, const std::fun
       m.mfu_causal = flops.per_token_causal * m.tokens_per_second / peak;
       m.data_loading = rates.data_loading;
       m.tokens = checkpointer.tokens_seen();
-      m.elapsed_seconds = clock.elapsed();
+      m.elapsed_seconds = elapsed;
       if (validates) m.held_out_loss = validate(trainer, data.held_out, config.validation.steps);
       if (reports) {
         log->write(m);
