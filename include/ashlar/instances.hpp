@@ -15,6 +15,7 @@ ASHLAR_INSTANCE void reduce_in_order<>(std::span<const void* const>, void*, inde
 #if ASHLAR_WITH_MPI
 ASHLAR_INSTANCE MpiSession::MpiSession(const MpiOptions&);
 ASHLAR_INSTANCE void MpiSession::end<>();
+ASHLAR_INSTANCE void MpiSession::abort<>(int);
 #endif
 ASHLAR_INSTANCE Degrees resolve_degrees<>(Degrees, int);
 ASHLAR_INSTANCE Mesh::Mesh(const Degrees&, Communicator);

@@ -11,3 +11,4 @@ cmake -S "$here" -B "$work/build" -G Ninja -DCMAKE_CXX_COMPILER="$compiler" -DCM
 grep -q "^ashlar_DIR:PATH=$work/prefix" "$work/build/CMakeCache.txt"
 cmake --build "$work/build"
 "$work/build/consumer"
+"$work/build/consumer_of_compiled"

@@ -81,6 +81,7 @@ struct LocalOperation {
 
   bool over() const { return phase == Phase::done || phase == Phase::failed; }
   /// Moves the data of all ranks. Returns what is wrong with the calls, or nothing.
+  template <class CompiledOnce = void>
   std::string run();
 };
 
@@ -116,12 +117,15 @@ struct LocalGroup {
       throw CommError(concat(error_start(member, operation), "rank ", world->dead, " died: ", world->dead_reason));
   }
   /// Adds a member's part to its next operation; the last one to come runs it.
+  template <class CompiledOnce = void>
   std::shared_ptr<LocalOperation> post(int member, const Operation& what, LocalOperation::Part part);
   /// Blocks until the operation is done, or throws.
+  template <class CompiledOnce = void>
   void wait(int member, LocalOperation& operation, Clock::time_point deadline);
 };
 
-inline std::string LocalOperation::run() {
+template <class CompiledOnce>
+std::string LocalOperation::run() {
   using Kind = Operation::Kind;
   const std::size_t n = parts.size();
   const index_t count = what.count;
@@ -170,7 +174,8 @@ inline std::string LocalOperation::run() {
   return {};
 }
 
-inline std::shared_ptr<LocalOperation> LocalGroup::post(int member, const Operation& what, LocalOperation::Part part) {
+template <class CompiledOnce>
+std::shared_ptr<LocalOperation> LocalGroup::post(int member, const Operation& what, LocalOperation::Part part) {
   using Phase = LocalOperation::Phase;
   std::unique_lock lock(world->mutex);
   check_alive(member, what);
@@ -203,7 +208,8 @@ inline std::shared_ptr<LocalOperation> LocalGroup::post(int member, const Operat
   return operation;
 }
 
-inline void LocalGroup::wait(int member, LocalOperation& operation, Clock::time_point deadline) {
+template <class CompiledOnce>
+void LocalGroup::wait(int member, LocalOperation& operation, Clock::time_point deadline) {
   using Phase = LocalOperation::Phase;
   std::unique_lock lock(world->mutex);
   // An exception that leaves a request pending takes the buffers away: for the others, this rank has died.

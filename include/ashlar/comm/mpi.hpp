@@ -1,6 +1,6 @@
 // Mpi: the ranks are processes that an MPI launcher started, on one machine or many. Host memory only.
 // MpiSession is how a program begins; without a launcher it is a world of one, and MPI is not touched.
-// Read next: comm/mpi_backend.hpp.
+// Read next: comm/mpi_session.hpp, comm/mpi_backend.hpp.
 #pragma once
 
 #include <cstdlib>
@@ -29,11 +29,11 @@ inline bool under_mpi_launcher() {
 
 #if ASHLAR_WITH_MPI
 
-#include <numeric>
-
-#include "ashlar/comm/mpi_backend.hpp"
-
 namespace ashlar::inline v0 {
+
+namespace detail {
+struct MpiContext;
+}
 
 /// MPI from here to the end of the scope; one a process. After a CommError, or while an exception leaves the scope, it
 /// does not finalize, which would wait for ranks that never come: end the process with a status other than zero, or
@@ -41,30 +41,7 @@ namespace ashlar::inline v0 {
 class MpiSession {
  public:
   template <class CompiledOnce = void>
-  explicit MpiSession(const MpiOptions& options = {}) {
-    if (!detail::under_mpi_launcher()) return;
-    int initialized = 0, provided = 0;
-    detail::check_mpi(MPI_Initialized(&initialized), "MPI_Initialized");
-    if (!initialized) {
-      detail::check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
-      finalizes_ = true;
-    }
-    context_ = std::make_shared<detail::MpiContext>();
-    MPI_Comm_rank(MPI_COMM_WORLD, &context_->rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &context_->size);
-    context_->timeout = options.timeout;
-    context_->max_count = options.max_count;
-    auto group = std::make_shared<detail::MpiGroup>(detail::MpiGroup{context_, {}, "world", context_->rank});
-    group->ranks.resize(static_cast<std::size_t>(context_->size));
-    std::iota(group->ranks.begin(), group->ranks.end(), 0);
-    // Communicators made from these inherit that errors come back as codes instead of ending the process.
-    for (MPI_Comm* comm : {&context_->control, &group->first, &group->second}) {
-      detail::check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, comm), "MPI_Comm_dup");
-      MPI_Comm_set_errhandler(*comm, MPI_ERRORS_RETURN);
-    }
-    context_->groups.push_back(group);
-    world_ = Communicator(std::make_shared<detail::MpiBackend>(std::move(group)));
-  }
+  explicit MpiSession(const MpiOptions& options = {});
   MpiSession(const MpiSession&) = delete;
   MpiSession& operator=(const MpiSession&) = delete;
   ~MpiSession() {
@@ -74,25 +51,12 @@ class MpiSession {
   /// All ranks that the launcher started; the group of one without a launcher. Not usable after the session.
   Communicator world() const { return world_; }
   /// Ends the processes of all ranks, this one included. Without a launcher it does nothing: the caller returns `code`.
-  void abort(int code) {
-    if (context_) MPI_Abort(MPI_COMM_WORLD, code);
-  }
+  template <class CompiledOnce = void>
+  void abort(int code);
 
  private:
   template <class CompiledOnce = void>
-  void end() {
-    context_->closed = "the MPI session has ended";
-    const bool broken = context_->broken || !context_->active.empty() || std::uncaught_exceptions() > 0;
-    for (const auto& group : context_->groups) {
-      if (broken) continue;
-      MPI_Comm_free(&group->first);
-      MPI_Comm_free(&group->second);
-    }
-    context_->groups.clear();
-    if (broken) return;
-    MPI_Comm_free(&context_->control);
-    if (finalizes_) MPI_Finalize();
-  }
+  void end();
 
   std::shared_ptr<detail::MpiContext> context_;
   Communicator world_;
@@ -100,6 +64,10 @@ class MpiSession {
 };
 
 }  // namespace ashlar::inline v0
+
+#if ASHLAR_COMPILED != 1
+#include "ashlar/comm/mpi_session.hpp"
+#endif
 
 #else
 
