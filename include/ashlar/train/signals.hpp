@@ -5,6 +5,8 @@
 #include <signal.h>
 
 #include <atomic>
+#include <cstddef>
+#include <memory>
 
 #include "ashlar/core/error.hpp"
 
@@ -19,6 +21,10 @@ class StopSignals {
   StopSignals() {
     check(!alive().exchange(true), "only one StopSignals may live at a time");
     received().store(0);
+    stack_t ours{};
+    ours.ss_sp = stack_.get();
+    ours.ss_size = stack_bytes;
+    sigaltstack(&ours, &old_stack_);
     catch_signal(SIGINT, old_interrupt_);
     catch_signal(SIGTERM, old_terminate_);
   }
@@ -27,6 +33,7 @@ class StopSignals {
   ~StopSignals() {
     sigaction(SIGINT, &old_interrupt_, nullptr);
     sigaction(SIGTERM, &old_terminate_, nullptr);
+    sigaltstack(&old_stack_, nullptr);
     alive().store(false);
   }
 
@@ -54,11 +61,17 @@ class StopSignals {
     if (!(old.sa_flags & SA_SIGINFO) && old.sa_handler == SIG_IGN) return;
     struct sigaction ours {};
     ours.sa_handler = &StopSignals::receive;
-    ours.sa_flags = static_cast<int>(SA_RESTART | SA_RESETHAND);  // no interrupted reads; the second one is not ours
+    ours.sa_flags = static_cast<int>(SA_RESTART | SA_RESETHAND | SA_ONSTACK);  // no interrupted reads; the second one is not ours
     sigemptyset(&ours.sa_mask);
     sigaction(signal_number, &ours, nullptr);
   }
 
+  // Handlers have a stack of their own: some of oneDNN's products run on a small one from the heap, which a signal's frame
+  // (kilobytes of vector registers) would overflow into the heap. The system hands the process's signals to the main
+  // thread, which is the one that has this stack.
+  static constexpr std::size_t stack_bytes = 65536;
+  std::unique_ptr<std::byte[]> stack_{new std::byte[stack_bytes]};
+  stack_t old_stack_{};
   struct sigaction old_interrupt_ {};
   struct sigaction old_terminate_ {};
 };
