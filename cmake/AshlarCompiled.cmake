@@ -2,7 +2,8 @@
 # take that from it instead of compiling it themselves, and compile in a little over half the time. Without it,
 # everything is in the headers.
 function(ashlar_compile target)
-  add_library(${target} STATIC ${ASHLAR_INSTANCES_DIR}/host.cpp ${ASHLAR_INSTANCES_DIR}/cpu_kernels.cpp)
-  target_link_libraries(${target} PUBLIC ${ASHLAR_TARGET})
+  set(instances ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/instances)
+  add_library(${target} STATIC ${instances}/host.cpp ${instances}/cpu_kernels.cpp)
+  target_link_libraries(${target} PUBLIC ashlar::ashlar)
   target_compile_definitions(${target} PRIVATE ASHLAR_COMPILED=2 INTERFACE ASHLAR_COMPILED=1)
 endfunction()

@@ -17,5 +17,5 @@ function(ashlar_cuda_instances target)
   target_link_libraries(${target} PUBLIC CUDA::cudart CUDA::cublasLt)
 endfunction()
 
-file(GLOB instances CONFIGURE_DEPENDS ${ASHLAR_INSTANCES_DIR}/*.cu)
-ashlar_cuda_instances(ashlar_cuda ${instances})
+file(GLOB ASHLAR_INSTANCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/instances/*.cu)
+ashlar_cuda_instances(ashlar_cuda ${ASHLAR_INSTANCES})

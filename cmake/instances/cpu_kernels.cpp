@@ -1,2 +1,2 @@
-// The library ashlar::compiled: the kernels of the Cpu device.
+// For ashlar_compile: the kernels of the Cpu device.
 #include "ashlar/ops/cpu_instances.hpp"

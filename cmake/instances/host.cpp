@@ -1,2 +1,2 @@
-// The library ashlar::compiled: what no recipe changes (ashlar/instances.hpp).
+// For ashlar_compile: what no recipe changes (ashlar/instances.hpp).
 #include "ashlar/instances.hpp"

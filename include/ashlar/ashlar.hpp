@@ -1,5 +1,6 @@
 // The whole library, for users. Library files include what they use instead.
-// Read next: train/main.hpp for programs, train/trainer.hpp for loops of your own, docs/one_training_step.md for the way in.
+// Read next: train/main.hpp for programs, train/trainer.hpp for loops of your own, docs/one_training_step.md for the
+// way in.
 #pragma once
 
 #include "ashlar/comm/local.hpp"

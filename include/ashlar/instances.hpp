@@ -1,7 +1,8 @@
-// What no recipe changes, compiled once: where ASHLAR_COMPILED is 1, a program takes these from the library
-// ashlar::compiled instead of compiling them itself, and a recipe compiles in a little over half the time. Where it
-// is 0 nothing here is read. A function is listed if its template parameter is CompiledOnce, which is void always:
-// being a template is what lets it be declared here. Read next: ops/cpu_instances.hpp, the kernels.
+// What no recipe changes, compiled once: where ASHLAR_COMPILED is 1, a program takes these from a library that
+// ashlar_compile made instead of compiling them itself, and a recipe compiles in a little over half the time. Where it
+// is 0 nothing here is read. The template parameter CompiledOnce is void always: being a template is what lets a
+// function be declared here. Listed is what recipes call; what only those functions call need not be. Read next:
+// ops/cpu_instances.hpp, the kernels.
 #pragma once
 
 #include "ashlar/train/main.hpp"

@@ -24,7 +24,7 @@ struct Consolidated {
 /// missing.
 template <class CompiledOnce = void>
 Consolidated consolidate(OpenCheckpoint& from, const std::filesystem::path& target, DType type,
-                                index_t at_once = index_t{1} << 24) {
+                         index_t at_once = index_t{1} << 24) {
   std::vector<SafetensorsEntry> entries;
   std::uint64_t at = 0;
   for (const auto& [name, tensor] : from.index.tensors()) {

@@ -155,8 +155,7 @@ class SafetensorsReader : public nlohmann::json_sax<nlohmann::json> {
 /// and the tensor: for what is not such JSON, unknown types, sizes that do not fit the shape, names that stand twice,
 /// and data that overlap, leave a gap, or do not end with the file.
 template <class CompiledOnce = void>
-SafetensorsHeader parse_safetensors_header(std::string_view text, std::uint64_t data_bytes,
-                                                  const std::string& path) {
+SafetensorsHeader parse_safetensors_header(std::string_view text, std::uint64_t data_bytes, const std::string& path) {
   SafetensorsHeader header;
   if (text.empty() || text.front() != '{') fail(concat(path, ": the safetensors header is no JSON object"));
   detail::SafetensorsReader reader(header, path);
@@ -209,7 +208,7 @@ SafetensorsHeader read_safetensors_header(const File& file) {
 /// The first bytes of a file: length and JSON, padded so that the data begin at a multiple of 8. Names are UTF-8.
 template <class CompiledOnce = void>
 std::string format_safetensors_header(const std::vector<SafetensorsEntry>& entries,
-                                             const std::map<std::string, std::string>& metadata) {
+                                      const std::map<std::string, std::string>& metadata) {
   nlohmann::json root = nlohmann::json::object();
   if (!metadata.empty()) root["__metadata__"] = metadata;
   for (const SafetensorsEntry& e : entries)

@@ -32,7 +32,7 @@ namespace detail {
 /// there was nothing to write, and then no file.
 template <class CompiledOnce = void>
 std::uint64_t write_rank_file(const std::filesystem::path& path, std::span<const StateRange> ranges,
-                                     std::optional<DType> type) {
+                              std::optional<DType> type) {
   std::vector<SafetensorsEntry> entries;
   std::map<std::string, std::string> metadata;
   std::uint64_t at = 0;
@@ -105,7 +105,7 @@ std::vector<std::int64_t> all_or_none(Communicator& world, const std::string& wh
 /// throw, nothing is left, and no manifest has been there. Collective; the ranks share the file system.
 template <class CompiledOnce = void>
 void save_checkpoint(const std::filesystem::path& folder, std::span<const StateRange> ranges, Manifest manifest,
-                            Communicator world, std::optional<DType> type = {}) {
+                     Communicator world, std::optional<DType> type = {}) {
   const std::string what = concat("save ", folder.string());
   const int rank = world.rank(), size = world.size();
   detail::all_or_none(world, what, [&] {

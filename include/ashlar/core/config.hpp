@@ -30,8 +30,8 @@
 #define ASHLAR_WITH_MPI 0
 #endif
 
-// ASHLAR_COMPILED: 0, the library is headers alone; 1, code that no recipe changes comes from a library that is compiled
-// once (ashlar::compiled of the build); 2, this is that library. ASHLAR_INSTANCE stands before what it has: see
+// ASHLAR_COMPILED: 0, the library is headers alone; 1, code that no recipe changes comes from a library that is
+// compiled once (ashlar_compile of the build); 2, this is that library. ASHLAR_INSTANCE stands before what it has: see
 // ashlar/instances.hpp.
 #if !defined(ASHLAR_COMPILED)
 #define ASHLAR_COMPILED 0

@@ -121,8 +121,9 @@ ASHLAR_INSTANCE void matmul<bf16, bf16>(TensorView<const bf16, Cpu> a, Transpose
                                         Transpose tb, TensorView<bf16, Cpu> c, double beta);
 ASHLAR_INSTANCE void matmul<bf16, float>(TensorView<const bf16, Cpu> a, Transpose ta, TensorView<const bf16, Cpu> b,
                                          Transpose tb, TensorView<float, Cpu> c, double beta);
-ASHLAR_INSTANCE void sort_by_expert<>(TensorView<const std::int32_t, Cpu> experts, TensorView<std::int32_t, Cpu> position,
-                                      TensorView<std::int32_t, Cpu> source, TensorView<std::int32_t, Cpu> offsets);
+ASHLAR_INSTANCE void sort_by_expert<>(TensorView<const std::int32_t, Cpu> experts,
+                                      TensorView<std::int32_t, Cpu> position, TensorView<std::int32_t, Cpu> source,
+                                      TensorView<std::int32_t, Cpu> offsets);
 ASHLAR_INSTANCE void sort_received<>(TensorView<const std::int32_t, Cpu> counts, TensorView<std::int32_t, Cpu> position,
                                      TensorView<std::int32_t, Cpu> source, TensorView<std::int32_t, Cpu> offsets);
 ASHLAR_INSTANCE void permute<float>(TensorView<const float, Cpu> x, TensorView<const std::int32_t, Cpu> source,

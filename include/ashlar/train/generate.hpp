@@ -14,7 +14,7 @@ namespace ashlar::inline v0 {
 /// draws.
 template <class CompiledOnce = void>
 std::int32_t sample(std::vector<double> logits, double temperature, int top_k, const RandomStream& random,
-                           std::uint64_t draw) {
+                    std::uint64_t draw) {
   const auto largest = std::max_element(logits.begin(), logits.end());
   if (temperature <= 0) return static_cast<std::int32_t>(largest - logits.begin());
   double floor = -INFINITY;

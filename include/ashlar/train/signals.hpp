@@ -61,14 +61,15 @@ class StopSignals {
     if (!(old.sa_flags & SA_SIGINFO) && old.sa_handler == SIG_IGN) return;
     struct sigaction ours {};
     ours.sa_handler = &StopSignals::receive;
-    ours.sa_flags = static_cast<int>(SA_RESTART | SA_RESETHAND | SA_ONSTACK);  // no interrupted reads; the second one is not ours
+    // No interrupted reads; the second one is not ours; on stack_.
+    ours.sa_flags = static_cast<int>(SA_RESTART | SA_RESETHAND | SA_ONSTACK);
     sigemptyset(&ours.sa_mask);
     sigaction(signal_number, &ours, nullptr);
   }
 
-  // Handlers have a stack of their own: some of oneDNN's products run on a small one from the heap, which a signal's frame
-  // (kilobytes of vector registers) would overflow into the heap. The system hands the process's signals to the main
-  // thread, which is the one that has this stack.
+  // Handlers have a stack of their own: some of oneDNN's products run on a small one from the heap, which a signal's
+  // frame (kilobytes of vector registers) would overflow into the heap. It is the stack of the thread that makes this
+  // object, which should be the main thread: the system prefers that one for the process's signals.
   static constexpr std::size_t stack_bytes = 65536;
   std::unique_ptr<std::byte[]> stack_{new std::byte[stack_bytes]};
   stack_t old_stack_{};

@@ -63,7 +63,7 @@ void gather_sum(TensorView<const T, Cpu> in, const std::int32_t* position, index
 
 template <class CompiledOnce = void>
 void sort_by_expert(TensorView<const std::int32_t, Cpu> experts, TensorView<std::int32_t, Cpu> position,
-                           TensorView<std::int32_t, Cpu> source, TensorView<std::int32_t, Cpu> offsets) {
+                    TensorView<std::int32_t, Cpu> source, TensorView<std::int32_t, Cpu> offsets) {
   const index_t slots = experts.count(), n = offsets.count() - 1;
   const std::int32_t* const id = experts.data();
   std::int32_t* const next = offsets.data();
@@ -82,7 +82,7 @@ void sort_by_expert(TensorView<const std::int32_t, Cpu> experts, TensorView<std:
 
 template <class CompiledOnce = void>
 void sort_received(TensorView<const std::int32_t, Cpu> counts, TensorView<std::int32_t, Cpu> position,
-                          TensorView<std::int32_t, Cpu> source, TensorView<std::int32_t, Cpu> offsets) {
+                   TensorView<std::int32_t, Cpu> source, TensorView<std::int32_t, Cpu> offsets) {
   const index_t peers = counts.rows(), n = counts.cols(), capacity = position.count();
   std::int32_t* const next = offsets.data();
   std::fill_n(next, n + 1, 0);
