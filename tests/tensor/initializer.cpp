@@ -68,6 +68,21 @@ TEST_CASE("a normal has its moments") {
   CHECK(m.largest > 7);
 }
 
+TEST_CASE("neighbours, which share a counter, are independent") {
+  std::vector<double> x(many);
+  InitialValues(Initializer::normal(1), 5, "w").fill(0, many, x.data());
+  for (const std::size_t lag : {1u, 2u, 3u, 4u}) {
+    double products = 0, squares = 0;
+    const std::size_t n = x.size() - lag;
+    for (std::size_t i = 0; i < n; ++i) {
+      products += x[i] * x[i + lag];
+      squares += (x[i] * x[i] - 1) * (x[i + lag] * x[i + lag] - 1);
+    }
+    CHECK(products / static_cast<double>(n) == Approx(0).margin(0.012));  // its deviation is 1 / 447
+    CHECK(squares / static_cast<double>(n) == Approx(0).margin(0.025));   // and 2 / 447
+  }
+}
+
 TEST_CASE("a truncated normal has its moments and respects its cut") {
   // Of a standard normal cut at c: variance 1 - 2 c pdf(c) / (2 cdf(c) - 1).
   const double c = 1.5, mass = std::erf(c / std::sqrt(2)), pdf = std::exp(-c * c / 2) / std::sqrt(2 * std::acos(-1));

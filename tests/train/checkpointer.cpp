@@ -289,7 +289,7 @@ TEST_CASE("What a run starts from") {
     const bool loaded = checkpointer.load();
     bool moments = false;
     for (std::size_t i = 0; i < trainer.optimizer().units().size(); ++i) {
-      const auto view = trainer.optimizer().state(i).exp_avg.view();
+      const auto view = trainer.optimizer().state(i).exp_avg();
       for (index_t k = 0; k < view.count(); ++k) moments |= view.data()[k] != 0;
     }
     return std::tuple(loaded, trainer.step_count(), loader.cursor(), moments);

@@ -15,12 +15,18 @@ struct AdamWOptions {
 
 /// exp_avg and exp_avg_sq of n elements, zero at first.
 template <class A, Device D>
-struct AdamWState {
-  AdamWState(Memory<D>& memory, typename D::Queue& queue, index_t n) : exp_avg(memory, {n}), exp_avg_sq(memory, {n}) {
-    exp_avg.zero(queue);
-    exp_avg_sq.zero(queue);
+class AdamWState {
+ public:
+  AdamWState(Memory<D>& memory, typename D::Queue& queue, index_t n) : moments_(memory, {2, n}) {
+    moments_.zero(queue);
   }
-  Tensor<A, D> exp_avg, exp_avg_sq;
+  TensorView<A, D> exp_avg() const { return moment(0); }     // [n]
+  TensorView<A, D> exp_avg_sq() const { return moment(1); }  // [n]
+
+ private:
+  TensorView<A, D> moment(index_t i) const { return moments_.view().rows(i, 1).reshaped({moments_.shape()[1]}); }
+
+  Tensor<A, D> moments_;  // in one piece, for the sake of large pages
 };
 
 /// The numbers of step `step` (1-based) at learning rate `lr`.

@@ -62,34 +62,31 @@ class Unit {
   void allocate(Memory<D>& memory, Queue& queue, ValuePool* values, GradientPool* gradients) {
     values_ = values;
     gradients_ = gradients;
-    master_ = Tensor<A, D>(memory, {shard_size()});
-    master_.zero(queue);
+    const index_t gradients_held = pooled_gradients() ? shard_size() : size();
+    master_and_gradient_ = Tensor<A, D>(memory, {shard_size() + gradients_held});
+    D::fill_zero(queue, master().data(), bytes(shard_size()));  // also what lies between the parameters
+    sum_ = {master().data() + (D::has_storage ? shard_size() : 0), {gradients_held}};
     if constexpr (!std::is_same_v<T, A>)
-      if (memory.template width<T>() != sizeof(A)) {
-        compute_ = Tensor<T, D>(memory, {shard_size()});
-        compute_.zero(queue);
-      }
-    if (sharded() && !pooled_values()) {
-      resident_ = Tensor<T, D>(memory, {size()});
-      resident_.zero(queue);
-    }
-    gradient_ = Tensor<A, D>(memory, {pooled_gradients() ? shard_size() : size()});
-    gradient_.zero(queue);
+      if (memory.template width<T>() != sizeof(A)) compute_ = Tensor<T, D>(memory, {shard_size()});
+    if (sharded() && !pooled_values()) resident_ = Tensor<T, D>(memory, {size()});
     if (!sharded()) bind_values(compute_shard());
-    if (!pooled_gradients()) bind_gradients(gradient_.data());
+    if (!pooled_gradients()) bind_gradients(sum_.data());
   }
   /// Draws this rank's range of the initial values.
   void initialize(Queue& queue, std::uint64_t seed) {
     if constexpr (D::has_storage) {
       const index_t begin = shard_begin();
+      constexpr bool in_place = std::is_same_v<D, Cpu>;  // else drawn on the host and uploaded
       std::vector<A> host;
       layout_.for_each_box(begin, begin + shard_size(), [&](const Box& box) {
         const auto& entry = layout_.entries()[box.parameter];
         const InitialValues values(entry.info.initializer, seed, entry.info.name);
-        host.resize(static_cast<std::size_t>(box.extent.count()));
+        A* const target = master().data() + (box.begin - begin);
+        if constexpr (!in_place) host.resize(static_cast<std::size_t>(box.extent.count()));
+        A* const drawn = in_place ? target : host.data();
         for_each_run(entry.info.shape, box,
-                     [&](index_t logical, index_t local, index_t n) { values.fill(logical, n, host.data() + local); });
-        D::upload(queue, master_.data() + (box.begin - begin), host.data(), host.size() * sizeof(A));
+                     [&](index_t logical, index_t local, index_t n) { values.fill(logical, n, drawn + local); });
+        if constexpr (!in_place) D::upload(queue, target, drawn, host.size() * sizeof(A));
       });
       D::synchronize(queue);
       publish(queue);
@@ -98,7 +95,7 @@ class Unit {
   /// Makes what is computed with follow the master weights: after initialisation and after a load.
   void publish(Queue& queue) {
     if constexpr (!std::is_same_v<T, A> && D::has_storage)
-      ops::cast<A, T>(queue, TensorView<const A, D>(master_.view()), compute_.view());
+      ops::cast<A, T>(queue, TensorView<const A, D>(master()), compute_.view());
     invalidate();
   }
 
@@ -109,10 +106,10 @@ class Unit {
   index_t shard_size() const { return layout_.shard_size(); }
   /// Where this rank's range begins in the unit's flat range.
   index_t shard_begin() const { return shard_size() * groups_.shard.rank(); }
-  TensorView<A, D> master() const { return master_.view(); }         // [shard_size]
-  TensorView<T, D> compute_copy() const { return compute_.view(); }  // [shard_size], or empty
-  TensorView<A, D> gradient() const {                                // [shard_size], valid after finish
-    A* at = gradient_.data();
+  TensorView<A, D> master() const { return {master_and_gradient_.data(), {shard_size()}}; }  // [shard_size]
+  TensorView<T, D> compute_copy() const { return compute_.view(); }                          // [shard_size], or empty
+  TensorView<A, D> gradient() const {  // [shard_size], valid after finish
+    A* at = sum_.data();
     if (sharded() && !pooled_gradients() && D::has_storage) at += shard_begin();
     return {at, {shard_size()}};
   }
@@ -155,7 +152,7 @@ class Unit {
       settle();  // the micro-batch before this one
       gradient_slot_ = gradients_->take(nullptr);
       A* data = gradients_->data(gradient_slot_);
-      D::fill_zero(queue, data, static_cast<std::size_t>(size()) * sizeof(A));
+      D::fill_zero(queue, data, bytes(size()));
       bind_gradients(data);
     }
   }
@@ -170,18 +167,18 @@ class Unit {
         return;
       }
       if (last && sharded()) {
-        gradient_request_ = groups_.shard.reduce_scatter(gradient_.data(), shard_of(gradient_.data()), shard_size());
+        gradient_request_ = groups_.shard.reduce_scatter(sum_.data(), shard_of(sum_.data()), shard_size());
         return;
       }
     }
     if constexpr (E::has(ddp))
       if (last && !sharded() && groups_.replicate.size() > 1)
-        gradient_request_ = groups_.replicate.all_reduce(gradient_.data(), size());
+        gradient_request_ = groups_.replicate.all_reduce(sum_.data(), size());
   }
 
   // ---- around a step ----
 
-  void begin_step(Queue& queue) { gradient_.zero(queue); }
+  void begin_step(Queue& queue) { D::fill_zero(queue, sum_.data(), bytes(sum_.count())); }
   /// Waits for the reductions and makes gradient() the sum over all ranks. Collective, units in one order on all ranks.
   void finish() {
     settle();
@@ -209,13 +206,14 @@ class Unit {
  private:
   enum class State { absent, gathering, present };
 
+  static std::size_t bytes(index_t n) { return static_cast<std::size_t>(n) * sizeof(A); }
   bool sharded() const { return E::has(fsdp) && groups_.shard.size() > 1; }
   bool pooled_values() const { return sharded() && options_.reshard; }
   bool pooled_gradients() const { return sharded() && options_.reduce_each_micro_batch; }
   A* shard_of(A* all) const { return D::has_storage ? all + shard_begin() : all; }
   T* compute_shard() const {
     if constexpr (std::is_same_v<T, A>)
-      return master_.data();
+      return master().data();
     else
       return compute_.data();
   }
@@ -235,7 +233,7 @@ class Unit {
     if (!reducing_) return;
     gradient_request_.wait();
     TensorView<A, D> part(shard_of(gradients_->data(gradient_slot_)), {shard_size()});
-    ops::add<A>(*reducing_, gradient_.view(), part, gradient_.view());
+    ops::add<A>(*reducing_, sum_, part, sum_);
     gradients_->release(gradient_slot_);
     reducing_ = nullptr;
   }
@@ -258,10 +256,10 @@ class Unit {
   UnitLayout layout_;
   std::vector<Parameter<E>*> parameters_;  // in the layout's order
 
-  Tensor<A, D> master_;    // this rank's range
-  Tensor<T, D> compute_;   // the same, rounded; empty where T is A
-  Tensor<T, D> resident_;  // all ranges, where they are not given back
-  Tensor<A, D> gradient_;  // the step's sum: of this rank's range, or of all where gradients pile up
+  Tensor<A, D> master_and_gradient_;  // of this rank's range, and sum_; in one piece, for the sake of large pages
+  TensorView<A, D> sum_;              // the step's gradient: of this rank's range, or of all where gradients pile up
+  Tensor<T, D> compute_;              // this rank's range, rounded; empty where T is A
+  Tensor<T, D> resident_;             // all ranges, where they are not given back
 
   ValuePool* values_ = nullptr;
   GradientPool* gradients_ = nullptr;

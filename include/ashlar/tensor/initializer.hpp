@@ -37,14 +37,32 @@ class InitialValues {
       std::fill(out, out + n, static_cast<A>(init_.mean));
       return;
     }
-    const auto std = static_cast<float>(init_.std), mean = static_cast<float>(init_.mean);
-    ASHLAR_OMP(parallel for simd schedule(static) if (n > 4096))
-    for (index_t i = 0; i < n; ++i)
-      out[i] = static_cast<A>(mean + std * stream_.normal(static_cast<std::uint64_t>(begin + i)));
+    // Whole blocks are drawn, and what is asked for is taken from them: a block's loop has no ends to go wrong.
+    ASHLAR_OMP(parallel for schedule(static) if (n > 4096))
+    for (index_t b = begin / block; b < ceil_div(begin + n, block); ++b) {
+      float drawn[block];
+      draw(b, drawn);
+      const index_t from = std::max(begin, b * block), to = std::min(begin + n, (b + 1) * block);
+      for (index_t i = from; i < to; ++i) out[i - begin] = static_cast<A>(drawn[i - b * block]);
+    }
     if (init_.kind == Initializer::Kind::truncated_normal && 6.7 * init_.std > init_.cut) cut(begin, n, out);
   }
 
  private:
+  static constexpr index_t block = 64;
+
+  // Elements [64 b, 64 b + 64): four a counter.
+  void draw(index_t b, float (&drawn)[block]) const {
+    const auto std = static_cast<float>(init_.std), mean = static_cast<float>(init_.mean);
+    ASHLAR_SIMD
+    for (index_t g = 0; g < block / 4; ++g) {
+      const auto values = stream_.normals(static_cast<std::uint64_t>(b * (block / 4) + g));
+      drawn[4 * g] = mean + std * values[0];
+      drawn[4 * g + 1] = mean + std * values[1];
+      drawn[4 * g + 2] = mean + std * values[2];
+      drawn[4 * g + 3] = mean + std * values[3];
+    }
+  }
   // Draws what is beyond the cut again, at indices far from any element's, until it is within. A cut so narrow that 64
   // draws miss it gets its own ends.
   template <class A>

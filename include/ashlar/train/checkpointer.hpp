@@ -148,8 +148,8 @@ class Checkpointer {
     std::vector<StateRange> state;
     const auto& units = trainer_.optimizer().units();
     for (std::size_t i = 0; i < units.size(); ++i) {
-      state.push_back(range(*units[i], trainer_.optimizer().state(i).exp_avg.view(), "optimizer.exp_avg."));
-      state.push_back(range(*units[i], trainer_.optimizer().state(i).exp_avg_sq.view(), "optimizer.exp_avg_sq."));
+      state.push_back(range(*units[i], trainer_.optimizer().state(i).exp_avg(), "optimizer.exp_avg."));
+      state.push_back(range(*units[i], trainer_.optimizer().state(i).exp_avg_sq(), "optimizer.exp_avg_sq."));
     }
     return state;
   }

@@ -42,8 +42,8 @@ class Optimizer {
       Unit<E>& unit = *units_[i];
       TensorView<T, D> copy;
       if constexpr (!std::is_same_v<T, A>) copy = unit.compute_copy();
-      ops::adamw<T>(queue, numbers, scale, unit.gradient(), unit.master(), states_[i].exp_avg.view(),
-                    states_[i].exp_avg_sq.view(), copy);
+      ops::adamw<T>(queue, numbers, scale, unit.gradient(), unit.master(), states_[i].exp_avg(),
+                    states_[i].exp_avg_sq(), copy);
     }
   }
 
