@@ -5,6 +5,7 @@
 // ops/cpu_instances.hpp, the kernels.
 #pragma once
 
+#include "ashlar/comm/local.hpp"
 #include "ashlar/train/main.hpp"
 
 namespace ashlar::inline v0 {
@@ -13,6 +14,9 @@ namespace ashlar::inline v0 {
 namespace detail {
 ASHLAR_INSTANCE void reduce_in_order<>(std::span<const void* const>, void*, index_t, DType, Reduce);
 }  // namespace detail
+ASHLAR_INSTANCE std::shared_ptr<CommunicatorBackend> CommunicatorBackend::split_by_color<>(int, int, std::string);
+ASHLAR_INSTANCE void LocalWorld::run<>(int, const std::function<void(Communicator)>&, LocalOptions);
+ASHLAR_INSTANCE Communicator Fake::world<>(int, int, std::shared_ptr<FakeCounts>, DType);
 #if ASHLAR_WITH_MPI
 ASHLAR_INSTANCE MpiSession::MpiSession(const MpiOptions&);
 ASHLAR_INSTANCE void MpiSession::end<>();
@@ -39,18 +43,25 @@ ASHLAR_INSTANCE double Bigram::loss<>(const Text&) const;
 ASHLAR_INSTANCE HostBatch Loader::read<>(std::int64_t, index_t) const;
 
 // Checkpoints.
-ASHLAR_INSTANCE std::optional<std::int64_t> newest_step<>(const std::filesystem::path&);
-ASHLAR_INSTANCE void purge<>(const std::filesystem::path&, int, std::int64_t);
-ASHLAR_INSTANCE OpenCheckpoint open_checkpoint<>(std::filesystem::path);
-ASHLAR_INSTANCE void load_state<>(TensorIndex&, std::span<const StateRange>);
-ASHLAR_INSTANCE void check_nothing_left_over<>(const TensorIndex&, std::span<const StateRange>, Communicator);
-ASHLAR_INSTANCE void save_checkpoint<>(const std::filesystem::path&, std::span<const StateRange>, Manifest,
-                                       Communicator, std::optional<DType>);
+ASHLAR_INSTANCE std::string to_json<>(const Manifest&);
+ASHLAR_INSTANCE Manifest parse_manifest<>(std::string_view, const std::string&);
+ASHLAR_INSTANCE Manifest read_manifest<>(const std::filesystem::path&);
+ASHLAR_INSTANCE SafetensorsHeader parse_safetensors_header<>(std::string_view, std::uint64_t, const std::string&);
+ASHLAR_INSTANCE std::string format_safetensors_header<>(const std::vector<SafetensorsEntry>&,
+                                                        const std::map<std::string, std::string>&);
+ASHLAR_INSTANCE UnitLayout UnitLayout::of_whole<>(std::string, const Shape&);
+ASHLAR_INSTANCE Checkpointer::Checkpointer(TrainerAccess, Loader&);
+ASHLAR_INSTANCE bool Checkpointer::save<>(std::int64_t, bool, bool);
+ASHLAR_INSTANCE bool Checkpointer::load<>();
+ASHLAR_INSTANCE void Checkpointer::load_model<>();
+ASHLAR_INSTANCE void Checkpointer::load_from<>(const std::filesystem::path&, bool);
 ASHLAR_INSTANCE Consolidated convert<>(const Config&);
 
 // Configuration.
 ASHLAR_INSTANCE CommandLine parse<>(int, const char* const*);
 ASHLAR_INSTANCE void validate<>(const Config&);
+ASHLAR_INSTANCE void read_json<>(FieldList&, std::string_view, const std::string&);
+ASHLAR_INSTANCE void read_json_file<>(FieldList&, const std::string&);
 ASHLAR_INSTANCE std::string to_json<>(const Config&);
 ASHLAR_INSTANCE std::string nearest_name<>(std::string_view, const std::vector<std::string>&);
 

@@ -65,7 +65,7 @@ Outcome train(const Config& config, std::int64_t steps) {
   LocalWorld::run(ranks, [&](Communicator world) {
     Trainer<E> trainer(config, world);
     Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
-    Checkpointer<E> checkpointer(trainer, loader);
+    Checkpointer checkpointer(trainer, loader);
     const bool loaded = checkpointer.load();
     std::vector<double> losses;
     while (trainer.step_count() < steps) {
@@ -108,7 +108,7 @@ Tensors saved_again(const fs::path& checkpoint, Config config) {
   LocalWorld::run(static_cast<int>(planned_world_size(config)), [&](Communicator world) {
     Trainer<E> trainer(config, world);
     Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
-    Checkpointer<E> checkpointer(trainer, loader);
+    Checkpointer checkpointer(trainer, loader);
     CHECK(checkpointer.load());
     CHECK(checkpointer.save(trainer.step_count(), false));
   });
@@ -252,7 +252,7 @@ TEST_CASE("When a checkpoint is due, and which are kept") {
   SECTION("stopped") {
     Trainer<DenseEnv> trainer(c);
     Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
-    Checkpointer<DenseEnv> checkpointer(trainer, loader);
+    Checkpointer checkpointer(trainer, loader);
     CHECK_FALSE(checkpointer.save(2, false));
     CHECK(checkpointer.save(2, false, true));
     CHECK(steps() == std::vector<std::int64_t>{2});
@@ -285,7 +285,7 @@ TEST_CASE("What a run starts from") {
   const auto load = [&](const Config& c) {
     Trainer<DenseEnv> trainer(c);
     Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
-    Checkpointer<DenseEnv> checkpointer(trainer, loader);
+    Checkpointer checkpointer(trainer, loader);
     const bool loaded = checkpointer.load();
     bool moments = false;
     for (std::size_t i = 0; i < trainer.optimizer().units().size(); ++i) {
@@ -374,7 +374,7 @@ TEST_CASE("A save that fails is an error on every rank, and leaves older checkpo
   LocalWorld::run(2, [&](Communicator world) {
     Trainer<DenseEnv> trainer(c, world);
     Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
-    Checkpointer<DenseEnv> checkpointer(trainer, loader);
+    Checkpointer checkpointer(trainer, loader);
     checkpointer.load();
     errors[static_cast<std::size_t>(world.rank())] = error_of([&] { checkpointer.save(6, false); });
   });

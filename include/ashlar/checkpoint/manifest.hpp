@@ -1,12 +1,12 @@
 // Manifest: checkpoint.json, written last into a checkpoint's folder. A checkpoint is complete when it has one.
-// Read next: checkpoint/folder.hpp.
+// Read next: checkpoint/manifest_json.hpp, its text; checkpoint/folder.hpp.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "ashlar/checkpoint/file.hpp"
 #include "ashlar/core/config.hpp"
 #include "ashlar/mesh/mesh.hpp"
 
@@ -33,83 +33,16 @@ struct Manifest {
 };
 
 template <class CompiledOnce = void>
-std::string to_json(const Manifest& m) {
-  nlohmann::json files = nlohmann::json::array();
-  for (const Manifest::StoredFile& f : m.files) files.push_back({{"name", f.name}, {"bytes", f.bytes}});
-  const Degrees& d = m.degrees;
-  const nlohmann::json root = {
-      {"format_version", Manifest::newest_format},
-      {"step", m.step},
-      {"tokens", m.tokens},
-      {"loader", {{"cursor", m.cursor}}},
-      {"model_only", m.model_only},
-      {"world_size", m.world_size},
-      {"degrees",
-       {{"pp", d.pp},
-        {"dp_replicate", d.dp_replicate},
-        {"dp_shard", d.dp_shard},
-        {"cp", d.cp},
-        {"tp", d.tp},
-        {"ep", d.ep}}},
-      {"config", m.config.empty() ? nlohmann::json::object() : nlohmann::json::parse(std::string_view(m.config))},
-      {"build", m.build},
-      {"files", std::move(files)}};
-  return root.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-}
-
+std::string to_json(const Manifest& m);
 /// Throws Error that names `path` and the field: for what is no manifest, or one of a newer format.
 template <class CompiledOnce = void>
-Manifest parse_manifest(std::string_view text, const std::string& path) {
-  const auto shallow = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
-    if (depth > 16) fail(concat(path, ": is nested too deep for a manifest"));
-    return true;
-  };
-  try {
-    const nlohmann::json root = nlohmann::json::parse(text, shallow);
-    const auto number = [&](const nlohmann::json& object, const char* name) {
-      const nlohmann::json& value = object.at(name);
-      if (!value.is_number_unsigned() || value.get<std::uint64_t>() > (std::uint64_t{1} << 62))
-        fail(concat(path, ": \"", name, "\" is no number that is 0 or more"));
-      return value.get<std::int64_t>();
-    };
-    const auto small = [&](const nlohmann::json& object, const char* name) {
-      const std::int64_t value = number(object, name);
-      if (value < 1 || value > (1 << 30)) fail(concat(path, ": \"", name, "\" is ", value));
-      return static_cast<int>(value);
-    };
-    if (const std::int64_t format = number(root, "format_version"); format < 1 || format > Manifest::newest_format)
-      fail(concat(path, ": is of format ", format, "; this build reads formats up to ", Manifest::newest_format));
-    Manifest m;
-    m.step = number(root, "step");
-    m.tokens = number(root, "tokens");
-    m.cursor = number(root.at("loader"), "cursor");
-    m.model_only = root.at("model_only").get<bool>();
-    m.world_size = small(root, "world_size");
-    const nlohmann::json& d = root.at("degrees");
-    m.degrees = {small(d, "pp"), small(d, "dp_replicate"), small(d, "dp_shard"),
-                 small(d, "cp"), small(d, "tp"),           small(d, "ep")};
-    m.config = root.at("config").dump();
-    m.build = root.at("build").get<std::string>();
-    for (const nlohmann::json& f : root.at("files")) {
-      const auto& name = f.at("name").get_ref<const std::string&>();
-      if (name.empty() || name.front() == '.' || name.find('/') != name.npos || name.find('\0') != name.npos)
-        fail(concat(path, ": \"", name.substr(0, 60), "\" is no name of a file in the same folder"));
-      m.files.push_back({name, static_cast<std::uint64_t>(number(f, "bytes"))});
-    }
-    return m;
-  } catch (const nlohmann::json::exception& error) {
-    fail(concat(path, ": is no manifest of a checkpoint: ", error.what()));
-  }
-}
-
+Manifest parse_manifest(std::string_view text, const std::string& path);
+/// Of a checkpoint's folder. Throws Error also where it can't be read.
 template <class CompiledOnce = void>
-Manifest read_manifest(const std::filesystem::path& folder) {
-  const File file = File::open(folder / Manifest::file_name);
-  constexpr std::uint64_t longest = std::uint64_t{16} << 20;
-  if (file.size() > longest) fail(concat(file.path().string(), ": is too long for a manifest"));
-  std::string text(static_cast<std::size_t>(file.size()), '\0');
-  file.read(0, text.data(), text.size());
-  return parse_manifest(text, file.path().string());
-}
+Manifest read_manifest(const std::filesystem::path& folder);
 
 }  // namespace ashlar::inline v0
+
+#if ASHLAR_COMPILED != 1
+#include "ashlar/checkpoint/manifest_json.hpp"
+#endif

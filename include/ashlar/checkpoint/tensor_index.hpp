@@ -71,6 +71,7 @@ class TensorIndex {
 
   /// Reads a file's header, not its data. `bytes`: how long the file must be, where that is known. Throws Error that
   /// names the file, and the tensor at fault.
+  template <class CompiledOnce = void>
   void add(const std::filesystem::path& path, std::optional<std::uint64_t> bytes = {}) {
     const File file = File::open(path);
     if (bytes && *bytes != file.size())
@@ -89,6 +90,7 @@ class TensorIndex {
 
   /// Fills `out`, row-major over the box, with the elements of a box of a tensor as `type`. Reads what the box shares
   /// with pieces, and little else. Throws Error that names the tensor and the box that no file has, or that two have.
+  template <class CompiledOnce = void>
   void read(const std::string& name, const TensorBox& target, DType type, std::byte* out) {
     const StoredTensor& tensor = find(name);
     if (!is_inside(target, tensor.shape))
@@ -122,6 +124,7 @@ class TensorIndex {
  private:
   static constexpr std::size_t most_open_files = 64;
 
+  template <class CompiledOnce = void>
   void add_piece(const SafetensorsEntry& e, const SafetensorsHeader& header) {
     const std::string path = files_.back().string();
     const std::size_t mark = e.name.rfind('@');
@@ -147,6 +150,7 @@ class TensorIndex {
     it->second.pieces.push_back({files_.size() - 1, e.dtype, box, header.data_begin + e.begin});
   }
 
+  template <class CompiledOnce = void>
   void copy(const StoredTensor::Piece& piece, const TensorBox& target, const TensorBox& common, DType type,
             std::byte* out) {
     const File& file = open(piece.file);
@@ -163,6 +167,7 @@ class TensorIndex {
       }
     });
   }
+  template <class CompiledOnce = void>
   const File& open(std::size_t file) {
     const auto it = open_.find(file);
     if (it != open_.end()) return *it->second;

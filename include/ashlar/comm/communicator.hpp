@@ -94,9 +94,14 @@ class CommunicatorBackend {
   virtual void set_step(std::int64_t step) = 0;
   /// What a MetaFloat stands for. Only where nothing is sent can there be any.
   virtual DType meta_float() const { return DType::f32; }
+
+ private:
+  template <class CompiledOnce = void>
+  std::shared_ptr<CommunicatorBackend> split_by_color(int color, int key, std::string name);
 };
 
-inline std::shared_ptr<CommunicatorBackend> CommunicatorBackend::split(int color, int key, std::string name) {
+template <class CompiledOnce>
+std::shared_ptr<CommunicatorBackend> CommunicatorBackend::split_by_color(int color, int key, std::string name) {
   struct Choice {
     std::int32_t color, key;
   };
@@ -110,6 +115,10 @@ inline std::shared_ptr<CommunicatorBackend> CommunicatorBackend::split(int color
     if (choices[static_cast<std::size_t>(r)].color == color) members.push_back(r);
   std::ranges::stable_sort(members, {}, [&](int r) { return choices[static_cast<std::size_t>(r)].key; });
   return group(members, std::move(name));
+}
+
+inline std::shared_ptr<CommunicatorBackend> CommunicatorBackend::split(int color, int key, std::string name) {
+  return split_by_color(color, key, std::move(name));
 }
 
 /// The handle that modules and strategies hold. Copies share the group. A default-made Communicator is the group of

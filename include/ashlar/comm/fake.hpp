@@ -31,30 +31,13 @@ struct FakeCounts {
   }
 };
 
-/// Counts the messages and bytes that this rank sends. For n ranks and a buffer of b bytes (of all_gather and
-/// reduce_scatter the whole one, n * count elements), on a ring:
-///
-///   operation        messages               bytes
-///   all_reduce       2 (n - 1)              2 (n - 1) b / n, rounded up
-///   all_gather       n - 1                  (n - 1) b / n
-///   reduce_scatter   n - 1                  (n - 1) b / n
-///   all_to_all       ranks that get some    what the other ranks get
-///   broadcast        1, 0 for the last      b, 0 for the last of the ring, which starts at the root
-///   send             1                      b
-///   receive          0                      0
-///   barrier          ceil(log2 n)           0
-///
-/// Buffers may be null: nothing is touched. Real buffers get what they would if all ranks held the data of this one: a
-/// sum is n times the value, a gather is n copies. A receive gives zeros.
-class Fake final : public CommunicatorBackend {
+namespace detail {
+
+/// A rank of a world that is not there. See Fake.
+template <class CompiledOnce = void>
+class FakeBackend final : public CommunicatorBackend {
  public:
-  /// The world of `size` ranks as seen by `rank`; the caller keeps `counts` and reads it when it likes. One thread.
-  /// `meta_float` is what a MetaFloat counts as.
-  static Communicator world(int rank, int size, std::shared_ptr<FakeCounts> counts, DType meta_float = DType::f32) {
-    check(size >= 1 && rank >= 0 && rank < size, "a rank is one of 0 .. size - 1");
-    return Communicator(std::make_shared<Fake>(rank, size, std::move(counts), "world", meta_float));
-  }
-  Fake(int rank, int size, std::shared_ptr<FakeCounts> counts, std::string name, DType meta_float = DType::f32)
+  FakeBackend(int rank, int size, std::shared_ptr<FakeCounts> counts, std::string name, DType meta_float = DType::f32)
       : rank_(rank), size_(size), counts_(std::move(counts)), name_(std::move(name)), meta_float_(meta_float) {}
 
   int rank() const override { return rank_; }
@@ -68,17 +51,16 @@ class Fake final : public CommunicatorBackend {
   Request all_gather(const void* send, void* receive, index_t count, DType type) override {
     count_traffic(size_ - 1, (size_ - 1) * bytes(count, type));
     if (send && receive)
-      for (int r = 0; r < size_; ++r)
-        detail::copy_elements(detail::advance(receive, r * count, type), send, count, type);
+      for (int r = 0; r < size_; ++r) copy_elements(advance(receive, r * count, type), send, count, type);
     return {};
   }
   Request reduce_scatter(const void* send, void* receive, index_t count, DType type, Reduce op) override {
     count_traffic(size_ - 1, (size_ - 1) * bytes(count, type));
-    if (send) reduce(detail::advance(send, rank_ * count, type), receive, count, type, op);
+    if (send) reduce(advance(send, rank_ * count, type), receive, count, type, op);
     return {};
   }
-  inline Request all_to_all(const void* send, std::span<const index_t> send_counts, void* receive,
-                            std::span<const index_t> receive_counts, DType type) override;
+  Request all_to_all(const void* send, std::span<const index_t> send_counts, void* receive,
+                     std::span<const index_t> receive_counts, DType type) override;
   Request broadcast(void*, index_t count, DType type, int root) override {
     check(root >= 0 && root < size_, "the root of a broadcast is a rank of the group");
     const bool last = (rank_ + 1) % size_ == root;
@@ -101,8 +83,8 @@ class Fake final : public CommunicatorBackend {
   std::shared_ptr<CommunicatorBackend> group(std::span<const int> ranks, std::string name) override {
     const auto me = std::ranges::find(ranks, rank_) - ranks.begin();
     check(me < std::ssize(ranks), "a rank can't make a group that it does not belong to");
-    return std::make_shared<Fake>(static_cast<int>(me), static_cast<int>(ranks.size()), counts_, std::move(name),
-                                  meta_float_);
+    return std::make_shared<FakeBackend>(static_cast<int>(me), static_cast<int>(ranks.size()), counts_, std::move(name),
+                                         meta_float_);
   }
   /// Not possible: the colors of the other ranks are theirs to know.
   std::shared_ptr<CommunicatorBackend> split(int, int, std::string) override {
@@ -121,9 +103,9 @@ class Fake final : public CommunicatorBackend {
   /// target = the reduction of `size` times the same source.
   void reduce(const void* source, void* target, index_t count, DType type, Reduce op) const {
     if (!source || !target) return;
-    if (op == Reduce::max) return detail::copy_elements(target, source, count, type);
-    detail::with_dtype(type, [&]<class T>(T) {
-      using A = typename detail::ReduceAcc<T>::type;
+    if (op == Reduce::max) return copy_elements(target, source, count, type);
+    with_dtype(type, [&]<class T>(T) {
+      using A = typename ReduceAcc<T>::type;
       const auto n = static_cast<A>(size_);
       const T* in = static_cast<const T*>(source);
       T* out = static_cast<T*>(target);
@@ -139,8 +121,9 @@ class Fake final : public CommunicatorBackend {
 
 /// Every rank sends this one the block that this one sends itself, so with real buffers all receive_counts must equal
 /// that block's (as they do where the counts were exchanged through the same communicator).
-inline Request Fake::all_to_all(const void* send, std::span<const index_t> send_counts, void* receive,
-                                std::span<const index_t> receive_counts, DType type) {
+template <class CompiledOnce>
+Request FakeBackend<CompiledOnce>::all_to_all(const void* send, std::span<const index_t> send_counts, void* receive,
+                                              std::span<const index_t> receive_counts, DType type) {
   const auto n = static_cast<std::size_t>(size_), me = static_cast<std::size_t>(rank_);
   check(send_counts.size() == n && receive_counts.size() == n, "all_to_all needs one count a rank");
   std::int64_t messages = 0, sent = 0;
@@ -157,10 +140,37 @@ inline Request Fake::all_to_all(const void* send, std::span<const index_t> send_
     if (receive_counts[r] != send_counts[me])
       fail(concat("a Fake rank receives from each rank what it sends itself, ", send_counts[me], " elements, not ",
                   receive_counts[r]));
-    detail::copy_elements(detail::advance(receive, static_cast<index_t>(r) * send_counts[me], type),
-                          detail::advance(send, own, type), send_counts[me], type);
+    copy_elements(advance(receive, static_cast<index_t>(r) * send_counts[me], type), advance(send, own, type),
+                  send_counts[me], type);
   }
   return {};
 }
+
+}  // namespace detail
+
+/// Counts the messages and bytes that this rank sends. For n ranks and a buffer of b bytes (of all_gather and
+/// reduce_scatter the whole one, n * count elements), on a ring:
+///
+///   operation        messages               bytes
+///   all_reduce       2 (n - 1)              2 (n - 1) b / n, rounded up
+///   all_gather       n - 1                  (n - 1) b / n
+///   reduce_scatter   n - 1                  (n - 1) b / n
+///   all_to_all       ranks that get some    what the other ranks get
+///   broadcast        1, 0 for the last      b, 0 for the last of the ring, which starts at the root
+///   send             1                      b
+///   receive          0                      0
+///   barrier          ceil(log2 n)           0
+///
+/// Buffers may be null: nothing is touched. Real buffers get what they would if all ranks held the data of this one: a
+/// sum is n times the value, a gather is n copies. A receive gives zeros.
+struct Fake {
+  /// The world of `size` ranks as seen by `rank`; the caller keeps `counts` and reads it when it likes. One thread.
+  /// `meta_float` is what a MetaFloat counts as.
+  template <class CompiledOnce = void>
+  static Communicator world(int rank, int size, std::shared_ptr<FakeCounts> counts, DType meta_float = DType::f32) {
+    check(size >= 1 && rank >= 0 && rank < size, "a rank is one of 0 .. size - 1");
+    return Communicator(std::make_shared<detail::FakeBackend<>>(rank, size, std::move(counts), "world", meta_float));
+  }
+};
 
 }  // namespace ashlar::inline v0

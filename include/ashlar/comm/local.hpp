@@ -17,6 +17,7 @@ struct LocalOptions {
 namespace detail {
 
 /// One member of a LocalGroup. Collectives are carried out by the last rank to call them, in rank order; send copies.
+template <class CompiledOnce = void>
 class LocalBackend final : public CommunicatorBackend {
  public:
   LocalBackend(std::shared_ptr<LocalGroup> group, int rank) : group_(std::move(group)), rank_(rank) {}
@@ -47,9 +48,9 @@ class LocalBackend final : public CommunicatorBackend {
   }
   Request barrier() override { return post({Operation::Kind::barrier}, {}); }
 
-  inline Request send(const void* data, index_t count, DType type, int peer, int tag) override;
-  inline Request receive(void* data, index_t count, DType type, int peer, int tag) override;
-  inline std::shared_ptr<CommunicatorBackend> group(std::span<const int> ranks, std::string name) override;
+  Request send(const void* data, index_t count, DType type, int peer, int tag) override;
+  Request receive(void* data, index_t count, DType type, int peer, int tag) override;
+  std::shared_ptr<CommunicatorBackend> group(std::span<const int> ranks, std::string name) override;
 
   void set_timeout(std::chrono::milliseconds timeout) override {
     const std::lock_guard lock(group_->world->mutex);
@@ -71,7 +72,8 @@ class LocalBackend final : public CommunicatorBackend {
   int rank_;
 };
 
-struct LocalBackend::Collective final : Request::State {
+template <class CompiledOnce>
+struct LocalBackend<CompiledOnce>::Collective final : Request::State {
   Collective(std::shared_ptr<LocalGroup> group, int rank, Clock::time_point deadline,
              std::shared_ptr<LocalOperation> operation)
       : group_(std::move(group)), rank_(rank), deadline_(deadline), operation_(std::move(operation)) {}
@@ -89,14 +91,16 @@ struct LocalBackend::Collective final : Request::State {
   std::shared_ptr<LocalOperation> operation_;
 };
 
-inline Request LocalBackend::post(const Operation& what, LocalOperation::Part part) {
+template <class CompiledOnce>
+Request LocalBackend<CompiledOnce>::post(const Operation& what, LocalOperation::Part part) {
   check(what.count >= 0, "a communicator was asked for a negative count");
   const Clock::time_point until = deadline();
   return Request(std::make_shared<Collective>(group_, rank_, until, group_->post(rank_, what, std::move(part))));
 }
 
 /// A posted receive. The message is handed over by the sender's thread, and copied out by the receiver's in wait().
-struct LocalBackend::Receive final : Request::State {
+template <class CompiledOnce>
+struct LocalBackend<CompiledOnce>::Receive final : Request::State {
   Receive(std::shared_ptr<LocalGroup> group, int rank, Clock::time_point deadline, const Operation& what, void* target)
       : group_(std::move(group)), rank_(rank), deadline_(deadline), what_(what), target_(target) {}
 
@@ -136,7 +140,8 @@ struct LocalBackend::Receive final : Request::State {
   void* target_;
 };
 
-inline Request LocalBackend::send(const void* data, index_t count, DType type, int peer, int tag) {
+template <class CompiledOnce>
+Request LocalBackend<CompiledOnce>::send(const void* data, index_t count, DType type, int peer, int tag) {
   const Operation what{Operation::Kind::send, count, type, Reduce::sum, peer, tag};
   const auto* bytes = static_cast<const std::byte*>(data);
   std::vector<std::byte> copy(bytes, bytes + static_cast<std::size_t>(count) * size_of(type));
@@ -153,7 +158,8 @@ inline Request LocalBackend::send(const void* data, index_t count, DType type, i
   return {};
 }
 
-inline Request LocalBackend::receive(void* data, index_t count, DType type, int peer, int tag) {
+template <class CompiledOnce>
+Request LocalBackend<CompiledOnce>::receive(void* data, index_t count, DType type, int peer, int tag) {
   const Operation what{Operation::Kind::receive, count, type, Reduce::sum, peer, tag};
   auto state = std::make_shared<Receive>(group_, rank_, deadline(), what, data);
   const std::lock_guard lock(group_->world->mutex);
@@ -168,7 +174,8 @@ inline Request LocalBackend::receive(void* data, index_t count, DType type, int 
   return Request(std::move(state));
 }
 
-inline std::shared_ptr<CommunicatorBackend> LocalBackend::group(std::span<const int> ranks, std::string name) {
+template <class CompiledOnce>
+std::shared_ptr<CommunicatorBackend> LocalBackend<CompiledOnce>::group(std::span<const int> ranks, std::string name) {
   std::vector<int> members;
   for (int r : ranks) {
     check(r >= 0 && r < size(), "a group is made of ranks of the group that it comes from");
@@ -183,7 +190,7 @@ inline std::shared_ptr<CommunicatorBackend> LocalBackend::group(std::span<const 
   const std::size_t call = meeting.calls[group_->world_rank(rank_)]++;
   if (call == meeting.groups.size())
     meeting.groups.push_back(std::make_shared<LocalGroup>(LocalGroup{group_->world, members, std::move(name)}));
-  return std::make_shared<LocalBackend>(meeting.groups[call], static_cast<int>(me));
+  return std::make_shared<LocalBackend<>>(meeting.groups[call], static_cast<int>(me));
 }
 
 }  // namespace detail
@@ -194,6 +201,7 @@ class LocalWorld {
   /// Calls body(world) on `size` threads, each with its rank's communicator, and returns when all have ended. Where
   /// ranks threw, rethrows the exception of the first that died: the others' were provoked by it. A body that hangs
   /// outside the communicator keeps run() from returning, though its peers time out.
+  template <class CompiledOnce = void>
   static void run(int size, const std::function<void(Communicator)>& body, LocalOptions options = {}) {
     check(size >= 1, "a world has at least one rank");
     std::vector<int> ranks(static_cast<std::size_t>(size));
@@ -206,7 +214,7 @@ class LocalWorld {
       threads.emplace_back([&, r] {
         std::exception_ptr& error = errors[static_cast<std::size_t>(r)];
         try {
-          body(Communicator(std::make_shared<detail::LocalBackend>(group, r)));
+          body(Communicator(std::make_shared<detail::LocalBackend<>>(group, r)));
           world->end(r);
         } catch (const std::exception& e) {
           error = std::current_exception();

@@ -115,6 +115,10 @@ ASHLAR_INSTANCE void grouped_gemm_weight_gradient<bf16>(TensorView<const bf16, C
                                                         TensorView<float, Cpu> dw);
 ASHLAR_INSTANCE void update_expert_bias<float>(TensorView<std::int32_t, Cpu> counts, double coefficient,
                                                TensorView<float, Cpu> bias);
+ASHLAR_INSTANCE void product<float, float>(const Product<float, float>& p);
+ASHLAR_INSTANCE void product<bf16, bf16>(const Product<bf16, bf16>& p);
+ASHLAR_INSTANCE void product<bf16, float>(const Product<bf16, float>& p);
+ASHLAR_INSTANCE void product<double, double>(const Product<double, double>& p);
 ASHLAR_INSTANCE void matmul<float, float>(TensorView<const float, Cpu> a, Transpose ta, TensorView<const float, Cpu> b,
                                           Transpose tb, TensorView<float, Cpu> c, double beta);
 ASHLAR_INSTANCE void matmul<bf16, bf16>(TensorView<const bf16, Cpu> a, Transpose ta, TensorView<const bf16, Cpu> b,

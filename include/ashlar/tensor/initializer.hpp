@@ -54,7 +54,6 @@ class InitialValues {
   // Elements [64 b, 64 b + 64): four a counter.
   void draw(index_t b, float (&drawn)[block]) const {
     const auto std = static_cast<float>(init_.std), mean = static_cast<float>(init_.mean);
-    ASHLAR_SIMD
     for (index_t g = 0; g < block / 4; ++g) {
       const auto values = stream_.normals(static_cast<std::uint64_t>(b * (block / 4) + g));
       drawn[4 * g] = mean + std * values[0];

@@ -45,6 +45,17 @@ class UnitLayout {
     if (partial_begin_ < 0) partial_begin_ = size_;
   }
 
+  /// One tensor that nobody shares.
+  template <class CompiledOnce = void>
+  static UnitLayout of_whole(std::string name, const Shape& shape) {
+    ParameterInfo info;
+    info.name = std::move(name);
+    info.shape = shape;
+    Shape offset = shape;
+    for (int i = 0; i < offset.rank(); ++i) offset[i] = 0;
+    return UnitLayout({{std::move(info), shape, offset, 0, false}}, 1);
+  }
+
   const std::vector<Entry>& entries() const { return entries_; }
   /// Elements in the flat range, padding included; a multiple of 16 * shards.
   index_t size() const { return size_; }

@@ -4,31 +4,44 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <memory>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "ashlar/checkpoint/load.hpp"
 #include "ashlar/checkpoint/save.hpp"
 #include "ashlar/train/config_json.hpp"
-#include "ashlar/train/trainer.hpp"
+#include "ashlar/train/trainer_state.hpp"
 
 namespace ashlar::inline v0 {
 
+/// What a checkpointer needs of a trainer, of whatever kind. What it refers to outlives it.
+struct TrainerAccess {
+  const Config& config;
+  const Mesh& mesh;
+  index_t seq_len;
+  std::vector<StateRange> model, optimizer;
+  std::function<std::int64_t()> step_count;
+  std::function<void(std::int64_t step)> resume_at;
+};
+
 /// One rank's checkpointer; trainer and loader outlive it. All members but the accessors are collective.
-template <class E>
 class Checkpointer {
  public:
-  using A = typename E::Master;
-  using D = typename E::Device;
-
   /// Throws ConfigError for settings that the field list's checks would refuse, and for unknown names in
   /// checkpoint.exclude_from_loading.
+  template <class E>
   Checkpointer(Trainer<E>& trainer, Loader& loader)
-      : trainer_(trainer),
+      : Checkpointer(TrainerAccess{trainer.config(), trainer.mesh(), trainer.batch().seq_len, model_state(trainer),
+                                   optimizer_state(trainer), [&trainer] { return trainer.step_count(); },
+                                   [&trainer](std::int64_t step) { trainer.resume_at(step); }},
+                     loader) {}
+  template <class CompiledOnce = void>
+  Checkpointer(TrainerAccess trainer, Loader& loader)
+      : trainer_(std::move(trainer)),
         loader_(loader),
-        config_(trainer.config().checkpoint),
-        folder_(std::filesystem::path(trainer.config().job.dump_folder) / config_.folder),
+        config_(trainer_.config.checkpoint),
+        folder_(std::filesystem::path(trainer_.config.job.dump_folder) / config_.folder),
         cursor_(loader.cursor()) {
     if (config_.keep_latest_k == 1)
       throw ConfigError(
@@ -47,6 +60,7 @@ class Checkpointer {
   /// Saves after step `step` where that is due: at multiples of the interval, after step 1 where asked for, after the
   /// last step, and when the run is `stopped` before it. Returns whether it did, once all is on the disk. Throws Error
   /// on all ranks where one of them could not write; older checkpoints stay as they are.
+  template <class CompiledOnce = void>
   bool save(std::int64_t step, bool last, bool stopped = false) {
     const bool first = step == 1 && config_.enable_first_step_checkpoint;
     if (!config_.enable || !(last || stopped || first || step % config_.interval == 0)) return false;
@@ -55,21 +69,21 @@ class Checkpointer {
     m.tokens = tokens_seen();
     m.cursor = loader_.cursor();
     m.model_only = last && config_.last_save_model_only;
-    m.world_size = trainer_.mesh().world().size();
-    m.degrees = trainer_.mesh().degrees();
-    m.config = to_json(trainer_.config());
+    m.world_size = trainer_.mesh.world().size();
+    m.degrees = trainer_.mesh.degrees();
+    m.config = to_json(trainer_.config);
     std::optional<DType> type;
     if (m.model_only) type = config_.export_dtype == "bfloat16" ? DType::bf16 : DType::f32;
-    std::vector<StateRange> state = model_state();
-    if (!m.model_only)
-      for (StateRange& range : optimizer_state()) state.push_back(std::move(range));
-    save_checkpoint(step_folder(folder_, step), state, std::move(m), trainer_.mesh().world(), type);
-    if (trainer_.mesh().world().rank() == 0) purge(folder_, config_.keep_latest_k, step);
+    std::vector<StateRange> state = trainer_.model;
+    if (!m.model_only) state.insert(state.end(), trainer_.optimizer.begin(), trainer_.optimizer.end());
+    save_checkpoint(step_folder(folder_, step), state, std::move(m), trainer_.mesh.world(), type);
+    if (trainer_.mesh.world().rank() == 0) purge(folder_, config_.keep_latest_k, step);
     return true;
   }
 
   /// Before the first step: takes up the run's own newest checkpoint (or checkpoint.load_step) where saving is enabled
   /// and there is one, otherwise what checkpoint.initial_load_path names. Returns whether anything was loaded.
+  template <class CompiledOnce = void>
   bool load() {
     if (config_.enable)
       if (const std::int64_t step = own_step(); step >= 0) return load_from(step_folder(folder_, step), false), true;
@@ -79,6 +93,7 @@ class Checkpointer {
   }
   /// For evaluate and generate: weights alone, whether or not saving is enabled, from initial_load_path where it is
   /// given and otherwise from the run's own folder. Throws ConfigError where there is nothing.
+  template <class CompiledOnce = void>
   void load_model() {
     if (!config_.initial_load_path.empty()) return load_from(config_.initial_load_path, true);
     const std::int64_t step = own_step();
@@ -90,6 +105,7 @@ class Checkpointer {
   }
   /// Loads from a path that open_checkpoint accepts: all of it, or weights and buffers alone, less what
   /// checkpoint.exclude_from_loading names. The layouts of then and now may differ.
+  template <class CompiledOnce = void>
   void load_from(const std::filesystem::path& path, bool model_only) {
     OpenCheckpoint checkpoint = open_checkpoint(path);
     const bool has_all = checkpoint.manifest && !checkpoint.manifest->model_only;
@@ -101,11 +117,10 @@ class Checkpointer {
                                "--checkpoint.load_step, or start anew with --checkpoint.exclude_from_loading "
                                "optimizer,dataloader,train_state"));
     if (!excludes("model")) {
-      const std::vector<StateRange> model = model_state();
-      check_nothing_left_over(checkpoint.index, model, trainer_.mesh().world());
-      load_state(checkpoint.index, model);
+      check_nothing_left_over(checkpoint.index, trainer_.model, trainer_.mesh.world());
+      load_state(checkpoint.index, trainer_.model);
     }
-    if (wants[0]) load_state(checkpoint.index, optimizer_state());
+    if (wants[0]) load_state(checkpoint.index, trainer_.optimizer);
     if (wants[1]) loader_.seek(checkpoint.manifest->cursor);
     cursor_ = loader_.cursor();
     tokens_ = wants[2] ? checkpoint.manifest->tokens : 0;
@@ -114,7 +129,7 @@ class Checkpointer {
   }
 
   /// Tokens trained on since the run began, over all ranks and restarts.
-  std::int64_t tokens_seen() const { return tokens_ + (loader_.cursor() - cursor_) * trainer_.batch().seq_len; }
+  std::int64_t tokens_seen() const { return tokens_ + (loader_.cursor() - cursor_) * trainer_.seq_len; }
   const std::filesystem::path& folder() const { return folder_; }
   /// What was loaded; empty before.
   const std::filesystem::path& loaded_from() const { return loaded_; }
@@ -125,11 +140,12 @@ class Checkpointer {
     return std::find(names.begin(), names.end(), part) != names.end();
   }
   // The step to take up from the run's own folder, or -1: rank 0 looks, so that all ranks see the same.
+  template <class CompiledOnce = void>
   std::int64_t own_step() {
     std::int64_t step = config_.load_step;
     if (step < 0) {
-      if (trainer_.mesh().world().rank() == 0) step = newest_step(folder_).value_or(-1);
-      trainer_.mesh().world().broadcast(&step, 1, 0).wait();
+      if (trainer_.mesh.world().rank() == 0) step = newest_step(folder_).value_or(-1);
+      trainer_.mesh.world().broadcast(&step, 1, 0).wait();
     } else if (!is_complete(step_folder(folder_, step))) {
       throw ConfigError(concat("--checkpoint.load_step ", step, ": ", step_folder(folder_, step).string(),
                                " is not there or not complete"));
@@ -137,59 +153,7 @@ class Checkpointer {
     return step;
   }
 
-  std::vector<StateRange> model_state() {
-    std::vector<StateRange> state;
-    for (Unit<E>* unit : trainer_.optimizer().units()) state.push_back(range(*unit, unit->master(), ""));
-    for (auto& stage : trainer_.stages())
-      for (const auto& buffer : stage->buffers()) state.push_back(range(buffer));
-    return state;
-  }
-  std::vector<StateRange> optimizer_state() {
-    std::vector<StateRange> state;
-    const auto& units = trainer_.optimizer().units();
-    for (std::size_t i = 0; i < units.size(); ++i) {
-      state.push_back(range(*units[i], trainer_.optimizer().state(i).exp_avg(), "optimizer.exp_avg."));
-      state.push_back(range(*units[i], trainer_.optimizer().state(i).exp_avg_sq(), "optimizer.exp_avg_sq."));
-    }
-    return state;
-  }
-  // A unit's range. Replicas hold it alike, and ranks of tp the part whose gradients are partial there.
-  StateRange range(const Unit<E>& unit, TensorView<A, D> values, std::string prefix) {
-    StateRange r = access(values);
-    r.layout = std::shared_ptr<const UnitLayout>(std::shared_ptr<void>(), &unit.layout());
-    r.begin = unit.shard_begin();
-    const auto [alike, end] = unit.partial_range();
-    r.owned = unit.groups().replicate.rank() != 0 ? 0 : unit.groups().tensor.rank() == 0 ? end : alike;
-    r.prefix = std::move(prefix);
-    return r;
-  }
-  StateRange range(const typename Declarations<E>::Buffer& buffer) {
-    StateRange r = access(buffer.values);
-    ParameterInfo info;
-    info.name = buffer.name;
-    info.shape = buffer.values.shape();
-    Shape offset = info.shape;
-    for (int i = 0; i < offset.rank(); ++i) offset[i] = 0;
-    std::vector<UnitLayout::Entry> entries{{info, info.shape, offset, 0, false}};
-    r.layout = std::make_shared<const UnitLayout>(std::move(entries), 1);
-    r.owned = trainer_.mesh().data_and_tensor().rank() == 0 ? r.count : 0;
-    return r;
-  }
-  StateRange access(TensorView<A, D> values) {
-    StateRange r;
-    r.count = values.count();
-    r.dtype = dtype_of<A>;
-    auto* queue = &trainer_.queue();
-    r.download = [queue, values](void* host, index_t n) {
-      D::download(*queue, host, values.data(), static_cast<std::size_t>(n) * sizeof(A));
-    };
-    r.upload = [queue, values](const void* host, index_t n) {
-      D::upload(*queue, values.data(), host, static_cast<std::size_t>(n) * sizeof(A));
-    };
-    return r;
-  }
-
-  Trainer<E>& trainer_;
+  TrainerAccess trainer_;
   Loader& loader_;
   CheckpointConfig config_;
   std::filesystem::path folder_, loaded_;

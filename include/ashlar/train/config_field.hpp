@@ -52,10 +52,12 @@ class FieldList {
   };
 
   /// Starts a section: the fields that follow are "name.field".
+  template <class CompiledOnce = void>
   void section(std::string_view name, std::string_view meaning) {
     sections_.push_back({std::string(name), meaning, {}});
   }
   /// Describes one field of the current section.
+  template <class CompiledOnce = void>
   void field(std::string_view name, FieldValue value, FieldNote note) {
     Section& s = sections_.back();
     s.fields.push_back({concat(s.name, ".", name), value, std::move(note)});
@@ -65,8 +67,10 @@ class FieldList {
   const std::vector<Section>& sections() && = delete;  // for (... : fields(config).sections()) would walk a dead list
 
   /// The field of that dotted name (`-` equals `_`), or null.
+  template <class CompiledOnce = void>
   Field* find(std::string_view name);
   /// All dotted names.
+  template <class CompiledOnce = void>
   std::vector<std::string> names() const;
 
  private:
@@ -74,16 +78,20 @@ class FieldList {
 };
 
 /// The type of a field's value, for help: TEXT, INTEGER, NUMBER, LIST, or true|false.
+template <class CompiledOnce = void>
 std::string_view type_name(const Field& field);
 
 /// The value as text: what assign() reads back.
+template <class CompiledOnce = void>
 std::string value_text(const Field& field);
 
 /// Reads the value from `text`. Lists are separated by commas; an optional number may be "none".
 /// Throws ConfigError that begins with `origin` where the text has another type or fails the check.
+template <class CompiledOnce = void>
 void assign(Field& field, std::string_view text, std::string_view origin);
 
 /// Throws ConfigError that begins with `origin` where the current value fails the field's check.
+template <class CompiledOnce = void>
 void check_value(const Field& field, std::string_view origin);
 
 namespace detail {
@@ -100,13 +108,15 @@ bool read_number(std::string_view text, T& value) {
   throw ConfigError(concat(origin, ": expected ", expected, ", found ", found));
 }
 
-inline void check_number(const Field& field, double value, std::string_view origin) {
+template <class CompiledOnce = void>
+void check_number(const Field& field, double value, std::string_view origin) {
   if (value - value != 0) throw ConfigError(concat(origin, ": must be a finite number"));
   if (!field.note.check.allows(value))
     throw ConfigError(concat(origin, ": must be ", field.note.check.text(), ", found ", value));
 }
 
-inline void check_text(const Field& field, std::string_view text, std::string_view origin) {
+template <class CompiledOnce = void>
+void check_text(const Field& field, std::string_view text, std::string_view origin) {
   const Check& check = field.note.check;
   if (check.allows(text)) return;
   const std::vector<std::string> names(check.names().begin(), check.names().end());
@@ -116,7 +126,8 @@ inline void check_text(const Field& field, std::string_view text, std::string_vi
 
 }  // namespace detail
 
-inline Field* FieldList::find(std::string_view name) {
+template <class CompiledOnce>
+Field* FieldList::find(std::string_view name) {
   std::string wanted(name);
   for (char& c : wanted)
     if (c == '-') c = '_';
@@ -126,20 +137,23 @@ inline Field* FieldList::find(std::string_view name) {
   return nullptr;
 }
 
-inline std::vector<std::string> FieldList::names() const {
+template <class CompiledOnce>
+std::vector<std::string> FieldList::names() const {
   std::vector<std::string> out;
   for (const Section& s : sections_)
     for (const Field& f : s.fields) out.push_back(f.name);
   return out;
 }
 
-inline std::string_view type_name(const Field& field) {
+template <class CompiledOnce>
+std::string_view type_name(const Field& field) {
   constexpr std::string_view names[] = {"true|false", "INTEGER", "INTEGER", "NUMBER", "TEXT", "NUMBER|none", "LIST"};
   static_assert(std::variant_size_v<FieldValue> == sizeof names / sizeof names[0]);
   return names[field.value.index()];
 }
 
-inline std::string value_text(const Field& field) {
+template <class CompiledOnce>
+std::string value_text(const Field& field) {
   struct Writer {
     std::string operator()(const std::vector<std::string>* list) const {
       std::string out;
@@ -156,7 +170,8 @@ inline std::string value_text(const Field& field) {
   return std::visit(Writer(), field.value);
 }
 
-inline void check_value(const Field& field, std::string_view origin) {
+template <class CompiledOnce>
+void check_value(const Field& field, std::string_view origin) {
   struct Checker {
     const Field& field;
     std::string_view origin;
@@ -177,7 +192,8 @@ inline void check_value(const Field& field, std::string_view origin) {
   std::visit(Checker{field, origin}, field.value);
 }
 
-inline void assign(Field& field, std::string_view text, std::string_view origin) {
+template <class CompiledOnce>
+void assign(Field& field, std::string_view text, std::string_view origin) {
   struct Reader {
     std::string_view text, origin;
     [[noreturn]] void mismatch(std::string_view expected) const {

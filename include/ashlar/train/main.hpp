@@ -86,7 +86,7 @@ void evaluate(const Config& config, Communicator world) {
   const RunData data = open_data(c, trainer.sizes().vocab_size);
   if (!data.held_out) throw ConfigError("evaluate needs --training.dataset text");
   Loader loader = trainer.loader(data.train);
-  Checkpointer<E>(trainer, loader).load_model();
+  Checkpointer(trainer, loader).load_model();
   const double loss = validate(trainer, data.held_out, -1);
   if (world.rank() == 0)
     std::printf("held-out loss %.6f nats a byte; a byte bigram model of the same text has %.6f\n", loss,
@@ -100,7 +100,7 @@ void generate_text(const Config& config) {
   c.training.global_batch_size = 1;
   Trainer<E> trainer(c);
   Loader loader = trainer.loader(std::make_shared<RandomTokens>(0, 1));
-  Checkpointer<E>(trainer, loader).load_model();
+  Checkpointer(trainer, loader).load_model();
   std::fputs(config.generate.prompt.c_str(), stdout);
   generate(trainer, config.generate, [](char byte) {
     std::fputc(byte, stdout);

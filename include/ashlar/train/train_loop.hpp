@@ -55,7 +55,7 @@ std::int64_t train_loop(const Config& config, Communicator world, const std::fun
   Trainer<E> trainer(config, world);
   const RunData data = open_data(config, trainer.sizes().vocab_size);
   Loader loader = trainer.loader(data.train);
-  Checkpointer<E> checkpointer(trainer, loader);
+  Checkpointer checkpointer(trainer, loader);
   const bool reports = world.rank() == 0;
   Progress progress;
   const auto note = [&](const std::string& text) {

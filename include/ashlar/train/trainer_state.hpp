@@ -1,0 +1,74 @@
+// A trainer's state as checkpoints see it: flat ranges, whatever the types and the device of what is in them. Used by
+// train/checkpointer.hpp. Read next: checkpoint/state.hpp.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ashlar/checkpoint/state.hpp"
+#include "ashlar/train/trainer.hpp"
+
+namespace ashlar::inline v0 {
+
+namespace detail {
+
+/// How to get at elements in the memory of D; the queue outlives what is returned.
+template <class A, Device D>
+StateRange state_range(typename D::Queue& queue, TensorView<A, D> values) {
+  StateRange r;
+  r.count = values.count();
+  r.dtype = dtype_of<A>;
+  r.download = [&queue, values](void* host, index_t n) {
+    D::download(queue, host, values.data(), static_cast<std::size_t>(n) * sizeof(A));
+  };
+  r.upload = [&queue, values](const void* host, index_t n) {
+    D::upload(queue, values.data(), host, static_cast<std::size_t>(n) * sizeof(A));
+  };
+  return r;
+}
+
+/// A unit's range. Replicas hold it alike, and ranks of tp the part whose gradients are partial there.
+template <class E, class Values>
+StateRange unit_range(typename E::Device::Queue& queue, const Unit<E>& unit, Values values, std::string prefix) {
+  StateRange r = state_range(queue, values);
+  r.layout = std::shared_ptr<const UnitLayout>(std::shared_ptr<void>(), &unit.layout());
+  r.begin = unit.shard_begin();
+  const auto [alike, end] = unit.partial_range();
+  r.owned = unit.groups().replicate.rank() != 0 ? 0 : unit.groups().tensor.rank() == 0 ? end : alike;
+  r.prefix = std::move(prefix);
+  return r;
+}
+
+}  // namespace detail
+
+/// The weights, and the buffers that are not trained. Valid as long as the trainer lives.
+template <class E>
+std::vector<StateRange> model_state(Trainer<E>& trainer) {
+  std::vector<StateRange> state;
+  for (Unit<E>* unit : trainer.optimizer().units())
+    state.push_back(detail::unit_range(trainer.queue(), *unit, unit->master(), ""));
+  for (auto& stage : trainer.stages())
+    for (const auto& buffer : stage->buffers()) {
+      StateRange r = detail::state_range(trainer.queue(), buffer.values);
+      r.layout = std::make_shared<const UnitLayout>(UnitLayout::of_whole(buffer.name, buffer.values.shape()));
+      r.owned = trainer.mesh().data_and_tensor().rank() == 0 ? r.count : 0;
+      state.push_back(std::move(r));
+    }
+  return state;
+}
+
+/// What the optimizer has gathered, two ranges a unit. Valid as long as the trainer lives.
+template <class E>
+std::vector<StateRange> optimizer_state(Trainer<E>& trainer) {
+  std::vector<StateRange> state;
+  const auto& units = trainer.optimizer().units();
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    const auto& moments = trainer.optimizer().state(i);
+    state.push_back(detail::unit_range(trainer.queue(), *units[i], moments.exp_avg(), "optimizer.exp_avg."));
+    state.push_back(detail::unit_range(trainer.queue(), *units[i], moments.exp_avg_sq(), "optimizer.exp_avg_sq."));
+  }
+  return state;
+}
+
+}  // namespace ashlar::inline v0
