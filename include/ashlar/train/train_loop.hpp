@@ -70,6 +70,7 @@ std::int64_t train_loop(const Config& config, Communicator world, const std::fun
   note(concat(E::Recipe::ModelFamily::name, " ", config.model.flavor, ": ", grouped_text(trainer.parameter_count()),
               " parameters, ", D::name, ", ", to_string(dtype_of<typename E::Compute>), ", ", world.size(),
               world.size() == 1 ? " rank" : " ranks"));
+  for (const std::string& warning : trainer.lr_schedule().warnings()) note("warning: " + warning);
 
   const std::int64_t steps = config.training.steps;
   bool stopped = false;

@@ -118,6 +118,7 @@ class Trainer {
   const BatchLayout& batch() const { return batch_; }
   const Config& config() const { return config_; }
   const DecoderSizes& sizes() const { return sizes_; }
+  const LrSchedule& lr_schedule() const { return lr_; }
   Mesh& mesh() { return mesh_; }
   Queue& queue() { return queue_; }
   Memory<D>& memory() { return memory_; }
