@@ -27,8 +27,8 @@ grep -n '^ *# *include' $library /dev/null | awk '
     if (target ~ /^Eigen\// && from != "ashlar/ops/matmul/eigen.hpp") fault("Eigen is for ops/matmul/eigen.hpp alone")
     if (target ~ /^(fmt|CLI)\// || (from ~ /\.cuh$/ && target ~ /^(nlohmann|Eigen)\//))
       fault("<" target "> does not belong here")
-    if (target ~ /^nlohmann\// && from !~ /^ashlar\/(train\/config_json|checkpoint\/(manifest|safetensors))\.hpp$/)
-      fault("JSON is for train/config_json.hpp and the files of a checkpoint")
+    if (target ~ /^nlohmann\// && from !~ /^ashlar\/(train\/config_json_values|checkpoint\/(manifest|safetensors)_json)\.hpp$/)
+      fault("JSON is for train/config_json_values.hpp, checkpoint/manifest_json.hpp and checkpoint/safetensors_json.hpp")
     if (target ~ /^(iostream|regex)$/) fault("<" target "> is slow to include")
     if (target !~ /^ashlar\//) next
     if ((getline rest < ("include/" target)) < 0) fault(target " does not exist")
