@@ -12,6 +12,7 @@
 #include "ashlar/train/peak_memory.hpp"
 #include "ashlar/train/progress.hpp"
 #include "ashlar/train/validation.hpp"
+#include "ashlar/train/warm_up.hpp"
 
 namespace ashlar::inline v0 {
 
@@ -52,6 +53,7 @@ template <class E>
 std::int64_t train_loop(const Config& config, Communicator world, const std::function<bool()>& stop) {
   using D = typename E::Device;
   StepClock clock;
+  const WarmUp<typename E::Compute, D> warm_up;
   Trainer<E> trainer(config, world);
   const RunData data = open_data(config, trainer.sizes().vocab_size);
   Loader loader = trainer.loader(data.train);
