@@ -9,4 +9,5 @@
 #if ASHLAR_COMPILED
 #include "ashlar/instances.hpp"
 #include "ashlar/ops/cpu_instances.hpp"
+#include "ashlar/train/plan_instances.hpp"
 #endif

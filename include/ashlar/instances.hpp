@@ -67,6 +67,7 @@ ASHLAR_INSTANCE std::string nearest_name<>(std::string_view, const std::vector<s
 
 // What a run is made of, and what it says.
 ASHLAR_INSTANCE Degrees degrees_of<>(const ParallelismConfig&);
+ASHLAR_INSTANCE ParallelismConfig with_degrees<>(ParallelismConfig, const Degrees&);
 ASHLAR_INSTANCE BatchLayout batch_layout<>(const Config&, const Mesh&);
 ASHLAR_INSTANCE pipeline::Schedule schedule_of<>(const ParallelismConfig&, const Mesh&, int);
 ASHLAR_INSTANCE Decay decay_from<>(std::string_view);

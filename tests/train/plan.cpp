@@ -86,6 +86,22 @@ double by_formula(const DecoderSizes& s) {
   return static_cast<double>(s.num_layers) * layer + (s.tied ? 1 : 2) * static_cast<double>(s.vocab_size) * d + d;
 }
 
+void check_same(const Plan& got, const Plan& want) {
+  REQUIRE(got.ranks.size() == want.ranks.size());
+  CHECK(got.parameters == want.parameters);
+  for (std::size_t i = 0; i < want.ranks.size(); ++i) {
+    const RankPlan &a = got.ranks[i], &b = want.ranks[i];
+    CAPTURE(i);
+    CHECK(a.persistent_bytes == b.persistent_bytes);
+    CHECK(a.arena_bytes == b.arena_bytes);
+    CHECK(a.worst_arena_bytes == b.worst_arena_bytes);
+    CHECK(a.flops == b.flops);
+    CHECK(a.memory_traffic_bytes == b.memory_traffic_bytes);
+    CHECK(a.traffic.axes == b.traffic.axes);
+  }
+  CHECK(got.degrees == want.degrees);
+}
+
 }  // namespace
 
 TEST_CASE("plans count the parameters of every flavor") {
@@ -200,19 +216,7 @@ TEST_CASE("a plan reads as text and as JSON") {
 
 TEST_CASE("MetaFloat plans what the compute type that it stands for does", "[plan]") {
   const auto check = [&]<class R, class T>(R, T, const Config& config) {
-    const Plan want = make_plan<Env<R, T, Meta>>(config), got = make_plan<Env<R, MetaFloat, Meta>>(config, dtype_of<T>);
-    REQUIRE(got.ranks.size() == want.ranks.size());
-    CHECK(got.parameters == want.parameters);
-    for (std::size_t i = 0; i < want.ranks.size(); ++i) {
-      const RankPlan &a = got.ranks[i], &b = want.ranks[i];
-      CAPTURE(i);
-      CHECK(a.persistent_bytes == b.persistent_bytes);
-      CHECK(a.arena_bytes == b.arena_bytes);
-      CHECK(a.worst_arena_bytes == b.worst_arena_bytes);
-      CHECK(a.flops == b.flops);
-      CHECK(a.memory_traffic_bytes == b.memory_traffic_bytes);
-      CHECK(a.traffic.axes == b.traffic.axes);
-    }
+    check_same(make_plan<Env<R, MetaFloat, Meta>>(config, dtype_of<T>), make_plan<Env<R, T, Meta>>(config));
   };
   for (const char* mode : {"none", "selective", "full"}) {
     CAPTURE(mode);
@@ -229,4 +233,29 @@ TEST_CASE("MetaFloat plans what the compute type that it stands for does", "[pla
     check(Experts{}, float{}, config);
     check(Experts{}, bf16{}, config);
   }
+}
+
+TEST_CASE("a recipe is planned with every strategy, and comes to what its own come to", "[plan]") {
+  struct One : Recipe<Family<Tiny>, Ffn<MoE<TopK<Softmax>>>> {};
+  struct Replicated : Recipe<Family<Tiny>, Parallel<ddp>, Precision<Bf16>> {};
+  const auto check = [&]<class R, class T>(R, T, const Config& config) {
+    check_same(plan_recipe<R, T>(config), make_plan<Env<R, MetaFloat, Meta>>(config, dtype_of<T>));
+  };
+  Config config = small(1, 8, 12);
+  config.model.flavor = "moe";
+  check(One{}, float{}, config);
+  Config replicated = small(2, 8, 12);
+  replicated.plan.world_size = 4;
+  check(Replicated{}, bf16{}, replicated);  // what fsdp would shard replicates where there is none
+  Config experts = small(4, 8, 12);
+  experts.plan.world_size = 4;
+  experts.model.flavor = "moe";
+  experts.parallelism.tensor_parallel_degree = 2;
+  experts.parallelism.expert_parallel_degree = 2;
+  check(Experts{}, float{}, experts);
+
+  Config tensor = small(2, 8, 12);
+  tensor.plan.world_size = 2;
+  tensor.parallelism.tensor_parallel_degree = 2;
+  CHECK_THROWS_AS((plan_recipe<Replicated, bf16>(tensor)), ConfigError);
 }

@@ -71,6 +71,6 @@ class TensorView {
 
 /// A read-only argument of an operation: takes part in conversion (mutable to const), not in deduction.
 template <class T, class Device>
-using In = std::type_identity_t<TensorView<const T, Device>>;
+using In = std::type_identity_t<const TensorView<const T, Device>&>;
 
 }  // namespace ashlar::inline v0

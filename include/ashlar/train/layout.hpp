@@ -24,6 +24,17 @@ Degrees degrees_of(const ParallelismConfig& p) {
   return d;
 }
 
+/// The same configuration with these degrees, none of them left open.
+template <class CompiledOnce = void>
+ParallelismConfig with_degrees(ParallelismConfig p, const Degrees& d) {
+  p.pipeline_parallel_degree = d.pp;
+  p.data_parallel_replicate_degree = d.dp_replicate;
+  p.data_parallel_shard_degree = d.dp_shard;
+  p.tensor_parallel_degree = d.tp;
+  p.expert_parallel_degree = d.ep;
+  return p;
+}
+
 /// Degrees that need a strategy which the recipe does not compile in are errors that name it. With dp_shard -1 and no
 /// fsdp, leftover ranks replicate under ddp.
 template <class E>

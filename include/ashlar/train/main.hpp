@@ -130,9 +130,7 @@ void run(const CommandLine& line, Communicator world) {
       case Subcommand::evaluate: evaluate<E>(line.config, world); break;
       case Subcommand::generate: generate_text<E>(line.config); break;
       case Subcommand::plan: {
-        // One set of modules on Meta for all compute types whose master type is float.
-        using Planned = std::conditional_t<std::is_same_v<T, F64>, F64, MetaFloat>;
-        const Plan plan = make_plan<Environment<R, Meta, Planned>>(line.config, dtype_of<T>);
+        const Plan plan = plan_recipe<R, T>(line.config);
         std::printf("%s\n", (line.config.plan.json ? to_json(plan) : to_text(plan)).c_str());
         break;
       }

@@ -65,6 +65,26 @@ Plan make_plan(const Config& config, DType compute = DType::f32) {
   return plan;
 }
 
+/// What a plan of R is made with: R's model with every strategy, because degrees say which of them act. So recipes of
+/// one model share a plan, and those of train/plan_instances.hpp are compiled once. Experts stay on their rank where R
+/// keeps them there: that is another dispatcher.
+template <AnyRecipe R>
+using PlannedRecipe = Recipe<Family<typename R::ModelFamily>, Attn<typename R::Attention>, Ffn<typename R::FeedForward>,
+                             Parallel<R::strategies.contains(ep) ? ddp * fsdp * tp * pp * ep : ddp * fsdp * tp * pp>,
+                             typename R::Checkpointing>;
+
+/// The plan of a run of R in compute type T, whose degrees R must have compiled in.
+template <AnyRecipe R, class T>
+Plan plan_recipe(const Config& config) {
+  // One set of modules for all compute types whose master type is float.
+  using Planned = std::conditional_t<std::is_same_v<T, F64>, F64, MetaFloat>;
+  Config resolved = config;
+  resolved.parallelism = with_degrees(
+      config.parallelism, compiled_degrees<Environment<R, Meta, Planned>>(
+                              degrees_of(config.parallelism), static_cast<int>(planned_world_size(config))));
+  return make_plan<Environment<PlannedRecipe<R>, Meta, Planned>>(resolved, dtype_of<T>);
+}
+
 /// The plan as a table for people.
 template <class CompiledOnce = void>
 std::string to_text(const Plan& plan) {
