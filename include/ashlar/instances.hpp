@@ -1,5 +1,5 @@
 // What no recipe changes, compiled once: where ASHLAR_COMPILED is 1, a program takes these from a library that
-// ashlar_compile made instead of compiling them itself, and a recipe compiles in a little over half the time. Where it
+// ashlar_compile made instead of compiling them itself, and a recipe compiles in less than half the time. Where it
 // is 0 nothing here is read. The template parameter CompiledOnce is void always: being a template is what lets a
 // function be declared here. Listed is what recipes call; what only those functions call need not be. Read next:
 // ops/cpu_instances.hpp, the kernels.
