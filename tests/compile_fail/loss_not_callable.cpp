@@ -14,4 +14,6 @@ using Argument = float;
 struct Loss {
   void operator()(Context<E>&, Argument) const {}
 };
-void train(Trainer<E>& trainer, const HostBatch& batch) { trainer.step(batch, Loss{}); }
+void train(Trainer<E>& trainer, const HostBatch& batch) {
+  trainer.step(batch, Loss{});
+}

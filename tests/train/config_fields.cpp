@@ -105,7 +105,8 @@ TEST_CASE("fields that contradict each other are named") {
   CHECK_THROWS_WITH(validate(config), ContainsText("must divide training.local_batch_size, but 3 does not divide 8"));
   config = {};
   config.training.global_batch_size = 12;
-  CHECK_THROWS_WITH(validate(config), ContainsText("training.global_batch_size") && ContainsText("12 is no multiple of 8"));
+  CHECK_THROWS_WITH(validate(config),
+                    ContainsText("training.global_batch_size") && ContainsText("12 is no multiple of 8"));
   config.training.global_batch_size = 16;
   CHECK_NOTHROW(validate(config));
 }

@@ -22,9 +22,10 @@ TEST_CASE("a subcommand's help has each field with default, unit, allowed values
   const std::string text = help_text("llama3", "train");
   CHECK_THAT(text, ContainsText("\ntraining: What is trained on"));
   CHECK_THAT(text, ContainsText("  --training.seq_len INTEGER  (default 2048; tokens; at least 1)\n"
-                            "      length of a training sequence\n"));
+                                "      length of a training sequence\n"));
   CHECK_THAT(text, ContainsText("  --checkpoint.enable [true|false]  (default false)\n"));
-  CHECK_THAT(text, ContainsText("  --lr_scheduler.decay_ratio NUMBER|none  (default none; at least 0 and at most 1)\n"));
+  CHECK_THAT(text,
+             ContainsText("  --lr_scheduler.decay_ratio NUMBER|none  (default none; at least 0 and at most 1)\n"));
   CHECK_THAT(text, ContainsText("one of GPipe, 1F1B, ZBVZeroBubble"));
   CHECK_THAT(text, ContainsText("--config FILE"));
   Config config;

@@ -58,17 +58,21 @@ TEST_CASE("values of another type are errors that name the file and the dotted k
                     "run.json: training.seq_len: expected an integer of 32 bits, found \"256\"");
   CHECK_THROWS_WITH(from_json(R"({"training": {"seq_len": 2.5}})"),
                     ContainsText("expected an integer of 32 bits, found 2.5"));
-  CHECK_THROWS_WITH(from_json(R"({"training": {"seq_len": 4294967297}})"), ContainsText("expected an integer of 32 bits"));
-  CHECK_THROWS_WITH(from_json(R"({"training": {"seed": 18446744073709551615}})"), ContainsText("an integer of 64 bits"));
+  CHECK_THROWS_WITH(from_json(R"({"training": {"seq_len": 4294967297}})"),
+                    ContainsText("expected an integer of 32 bits"));
+  CHECK_THROWS_WITH(from_json(R"({"training": {"seed": 18446744073709551615}})"),
+                    ContainsText("an integer of 64 bits"));
   CHECK_THROWS_WITH(from_json(R"({"training": {"seed": 9223372036854775808}})"), ContainsText("an integer of 64 bits"));
   CHECK(from_json(R"({"training": {"seed": 9223372036854775807}})").training.seed == 9223372036854775807);
   CHECK_THROWS_WITH(from_json(R"({"checkpoint": {"enable": 1}})"),
                     ContainsText("checkpoint.enable: expected true or false"));
   CHECK_THROWS_WITH(from_json(R"({"training": {"dataset": 5}})"),
                     ContainsText("training.dataset: expected a text, found 5"));
-  CHECK_THROWS_WITH(from_json(R"({"optimizer": {"lr": [1]}})"), ContainsText("optimizer.lr: expected a number, found [1]"));
+  CHECK_THROWS_WITH(from_json(R"({"optimizer": {"lr": [1]}})"),
+                    ContainsText("optimizer.lr: expected a number, found [1]"));
   CHECK_THROWS_WITH(from_json(R"({"lr_scheduler": {"decay_ratio": "none"}})"), ContainsText("a number or null"));
-  CHECK_THROWS_WITH(from_json(R"({"checkpoint": {"exclude_from_loading": ["a", 1]}})"), ContainsText("a list of texts"));
+  CHECK_THROWS_WITH(from_json(R"({"checkpoint": {"exclude_from_loading": ["a", 1]}})"),
+                    ContainsText("a list of texts"));
   CHECK_THROWS_WITH(from_json(R"({"training": 3})"), "run.json: training: expected an object of fields, found 3");
   CHECK_THROWS_WITH(from_json("[]"), "run.json: expected an object of sections, found []");
 }

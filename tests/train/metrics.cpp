@@ -63,7 +63,8 @@ TEST_CASE("numbers that JSON has not are null") {
   m.loss = std::numeric_limits<double>::quiet_NaN();
   m.grad_norm = std::numeric_limits<double>::infinity();
   m.held_out_loss = -std::numeric_limits<double>::infinity();
-  CHECK_THAT(to_json_line(m), ContainsText(R"("loss":null,"grad_norm":null,)") && ContainsText(R"("held_out_loss":null})"));
+  CHECK_THAT(to_json_line(m),
+             ContainsText(R"("loss":null,"grad_norm":null,)") && ContainsText(R"("held_out_loss":null})"));
 }
 
 TEST_CASE("lines are in the file as soon as they are written") {

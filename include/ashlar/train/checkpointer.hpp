@@ -19,8 +19,8 @@ namespace ashlar::inline v0 {
 struct TrainerAccess {
   const Config& config;
   const Mesh& mesh;
-  index_t seq_len;
-  std::vector<StateRange> model, optimizer;
+  index_t seq_len;                           // tokens a row
+  std::vector<StateRange> model, optimizer;  // this rank's; see train/trainer_state.hpp
   std::function<std::int64_t()> step_count;
   std::function<void(std::int64_t step)> resume_at;
 };

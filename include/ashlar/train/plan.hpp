@@ -73,7 +73,7 @@ using PlannedRecipe = Recipe<Family<typename R::ModelFamily>, Attn<typename R::A
                              Parallel<R::strategies.contains(ep) ? ddp * fsdp * tp * pp * ep : ddp * fsdp * tp * pp>,
                              typename R::Checkpointing>;
 
-/// The plan of a run of R in compute type T, whose degrees R must have compiled in.
+/// The plan of a run of R in compute type T. Throws ConfigError for degrees whose strategy R does not compile in.
 template <AnyRecipe R, class T>
 Plan plan_recipe(const Config& config) {
   // One set of modules for all compute types whose master type is float.

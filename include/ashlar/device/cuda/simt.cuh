@@ -7,7 +7,7 @@
 //     struct Params { ... };                                  // trivially copyable, passed by value
 //     struct Shared { SharedArray<float, 32> partial; };      // or: using Shared = NoShared;
 //     static constexpr int threads = 256;                     // block size, a multiple of 32, the launch bound
-//     static constexpr int min_blocks = 2;                    // optional: blocks that must fit a multiprocessor at once
+//     static constexpr int min_blocks = 2;                    // optional: blocks that must fit a multiprocessor
 //     ASHLAR_DEVICE static void run(const Params&, Simt<Shared>&);
 //   };
 #pragma once
