@@ -3,13 +3,7 @@
 
 namespace ashlar::inline v0::ops::cuda {
 
-template void adamw<float>(Cuda::Queue&, const AdamWStep& step, TensorView<const float, Cuda> gradient_scale,
-                           TensorView<const float, Cuda> gradient, TensorView<float, Cuda> parameter,
-                           TensorView<float, Cuda> exp_avg, TensorView<float, Cuda> exp_avg_sq,
-                           TensorView<float, Cuda> compute_copy);
-template void adamw<bf16>(Cuda::Queue&, const AdamWStep& step, TensorView<const float, Cuda> gradient_scale,
-                          TensorView<const float, Cuda> gradient, TensorView<float, Cuda> parameter,
-                          TensorView<float, Cuda> exp_avg, TensorView<float, Cuda> exp_avg_sq,
-                          TensorView<bf16, Cuda> compute_copy);
+template decltype(adamw<float>) adamw<float>;
+template decltype(adamw<bf16>) adamw<bf16>;
 
 }  // namespace ashlar::inline v0::ops::cuda

@@ -3,15 +3,9 @@
 
 namespace ashlar::inline v0::ops::cuda {
 
-template void embedding<float>(Cuda::Queue&, TensorView<const std::int32_t, Cuda> ids,
-                               TensorView<const float, Cuda> table, index_t first_id, TensorView<float, Cuda> out);
-template void embedding<bf16>(Cuda::Queue&, TensorView<const std::int32_t, Cuda> ids,
-                              TensorView<const bf16, Cuda> table, index_t first_id, TensorView<bf16, Cuda> out);
-template void embedding_backward<float>(Cuda::Queue&, TensorView<const std::int32_t, Cuda> ids,
-                                        TensorView<const float, Cuda> dy, index_t first_id,
-                                        TensorView<float, Cuda> dtable, TensorView<std::int32_t, Cuda> workspace);
-template void embedding_backward<bf16>(Cuda::Queue&, TensorView<const std::int32_t, Cuda> ids,
-                                       TensorView<const bf16, Cuda> dy, index_t first_id,
-                                       TensorView<float, Cuda> dtable, TensorView<std::int32_t, Cuda> workspace);
+template decltype(embedding<float>) embedding<float>;
+template decltype(embedding<bf16>) embedding<bf16>;
+template decltype(embedding_backward<float>) embedding_backward<float>;
+template decltype(embedding_backward<bf16>) embedding_backward<bf16>;
 
 }  // namespace ashlar::inline v0::ops::cuda

@@ -3,7 +3,6 @@
 
 namespace ashlar::inline v0::ops::cuda {
 
-template void update_expert_bias<float>(Cuda::Queue&, TensorView<std::int32_t, Cuda> counts, double coefficient,
-                                        TensorView<float, Cuda> bias);
+template decltype(update_expert_bias<float>) update_expert_bias<float>;
 
 }  // namespace ashlar::inline v0::ops::cuda

@@ -3,12 +3,8 @@
 
 namespace ashlar::inline v0::ops::cuda {
 
-template void matmul<float, float>(Cuda::Queue&, TensorView<const float, Cuda> a, Transpose ta,
-                                   TensorView<const float, Cuda> b, Transpose tb, TensorView<float, Cuda> c,
-                                   double beta);
-template void matmul<bf16, bf16>(Cuda::Queue&, TensorView<const bf16, Cuda> a, Transpose ta,
-                                 TensorView<const bf16, Cuda> b, Transpose tb, TensorView<bf16, Cuda> c, double beta);
-template void matmul<bf16, float>(Cuda::Queue&, TensorView<const bf16, Cuda> a, Transpose ta,
-                                  TensorView<const bf16, Cuda> b, Transpose tb, TensorView<float, Cuda> c, double beta);
+template decltype(matmul<float, float>) matmul<float, float>;
+template decltype(matmul<bf16, bf16>) matmul<bf16, bf16>;
+template decltype(matmul<bf16, float>) matmul<bf16, float>;
 
 }  // namespace ashlar::inline v0::ops::cuda

@@ -91,10 +91,17 @@ TEST_CASE("sort_received on Cuda agrees with Cpu", "[permutation]") {
 
 TEST_CASE("sort_received on Cuda writes no row past the end", "[permutation]") {
   auto& queue = test::queue<Cuda>();
-  const Integers counts({2, 2}, {5, 6, 7, 8});
-  DeviceTensor<std::int32_t, Cuda> dev_counts(counts), position({20}), source({20}), offsets({3});
-  ops::sort_received<Cuda>(queue, dev_counts, position.view(), source, offsets);
+  const Integers counts({2, 2}, {5, 6, 7, 8});  // 26 rows, where there is room for 20
+  Integers before({40});
+  before.fill(-7);
+  DeviceTensor<std::int32_t, Cuda> dev_counts(counts), position(before), source(before), offsets({3});
+  const auto first = [](const DeviceTensor<std::int32_t, Cuda>& all) {
+    return TensorView<std::int32_t, Cuda>(all.view().data(), {20});
+  };
+  ops::sort_received<Cuda>(queue, dev_counts, first(position), first(source), offsets);
   CHECK(offsets.values() == std::vector<double>{0, 12, 26});
+  for (const auto& values : {position.values(), source.values()})
+    CHECK(std::vector<double>(values.begin() + 20, values.end()) == std::vector<double>(20, -7));
 }
 
 TEMPLATE_TEST_CASE("permute and its gradient on Cuda agree with Cpu", "[permutation]", float, double, bf16) {

@@ -67,26 +67,24 @@ void relu_squared_backward(Cuda::Queue&, TensorView<const T, Cuda> dy, TensorVie
 template <class T, class D>
 void relu_squared(typename D::Queue& queue, In<T, D> x, TensorView<T, D> y) {
   check(x.count() == y.count(), "relu_squared: x and y must be [N, F]");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(2 * y.count()), static_cast<double>(2 * y.count() * index_t{sizeof(T)})});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(2.0 * y.count(), x, y);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::relu_squared<T>(x, y);
-  } else {
+  else
     cuda::relu_squared<T>(queue, x, y);
-  }
 }
 
 /// dx = 2 max(x, 0) dy. dx may be dy or x.
 template <class T, class D>
 void relu_squared_backward(typename D::Queue& queue, In<T, D> dy, In<T, D> x, TensorView<T, D> dx) {
   check(x.count() == dy.count() && dx.count() == dy.count(), "relu_squared_backward: all tensors must be [N, F]");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(3 * dx.count()), static_cast<double>(3 * dx.count() * index_t{sizeof(T)})});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(3.0 * dx.count(), dy, x, dx);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::relu_squared_backward<T>(dy, x, dx);
-  } else {
+  else
     cuda::relu_squared_backward<T>(queue, dy, x, dx);
-  }
 }
 
 }  // namespace my_ops

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ashlar/device/cuda/launch.cuh"
+#include "ashlar/device/cuda/pack.cuh"
 #include "ashlar/device/cuda/runtime.hpp"
 #include "catch.hpp"
 
@@ -188,6 +189,8 @@ void reads_shared_of_the_last_block(const Params&, Thread& self) {
 }
 void race_of_write_and_read(const Params&, Thread& self) {
   self.shared().x[self.thread()] = 1;
+  self.sync();
+  self.shared().x[self.thread()] = 2;
   self.sync_warp();  // orders a warp, not the block
   [[maybe_unused]] const int next = self.shared().x[self.thread() ^ 32];
 }
@@ -213,6 +216,8 @@ void race_across_a_shuffle(const Params&, Thread& self) {
 }
 void race_across_a_barrier_of_others(const Params&, Thread& self) {
   self.shared().x[self.thread()] = 1;
+  self.sync();
+  self.shared().x[self.thread()] = 2;
   self.sync(1 + self.warp(), 32);
   [[maybe_unused]] const int next = self.shared().x[self.thread() ^ 32];
 }
@@ -223,6 +228,11 @@ void global_race_in_a_block(const Params& p, Thread& self) {
   self.store(p.data + self.thread(), self.thread() + 1);
   self.sync_warp();
   self.load(p.data + (self.thread() ^ 32));
+}
+// A pack of elements of two bytes, and one of them.
+void global_race_with_a_pack(const Params& p, Thread& self) {
+  if (self.thread() == 0) self.store(reinterpret_cast<Pack<bf16, 8>*>(p.data), Pack<bf16, 8>{});
+  if (self.thread() == 32) self.store(reinterpret_cast<bf16*>(p.data) + 3, bf16(1.0f));
 }
 void global_race_of_blocks(const Params& p, Thread& self) {
   self.store(p.data + self.thread(), static_cast<int>(self.block_x()) + 1);
@@ -397,18 +407,19 @@ TEST_CASE("shared memory: index and written") {
 }
 
 TEST_CASE("shared memory: races") {
-  faults_with<race_of_write_and_read>({}, {"thread"});
+  faults_with<race_of_write_and_read>({}, {"race in shared memory", "read by thread", "write by thread"});
   faults_with<race_of_read_and_write>({}, {"race in shared memory", "read by thread", "write by thread"});
   faults_with<race_of_writes>({}, {"race in shared memory: write by thread", "and write by thread"});
   faults_with<race_of_atomic_and_zeroing>({}, {"race in shared memory", "atomic by thread", "write by thread 0"});
   faults_with<race_across_a_shuffle>({}, {"race in shared memory"});
-  faults_with<race_across_a_barrier_of_others>({}, {"shared memory"});
+  faults_with<race_across_a_barrier_of_others>({}, {"race in shared memory"});
   runs<ordered_by_warps_and_named_barriers>();
 }
 
 TEST_CASE("global memory: races") {
   const Written x;
   faults_with<global_race_in_a_block>({x.data, nullptr}, {"race in global memory", "of this block at"});
+  faults_with<global_race_with_a_pack>({x.data, nullptr}, {"race in global memory", "of this block at"});
   faults_with<global_race_of_blocks>({x.data, nullptr},
                                      {"race in global memory: write here, and write by thread", "of another block at"});
   faults_with<global_race_of_an_atomic>({x.data, nullptr}, {"race in global memory", "atomic", "of another block"});

@@ -13,18 +13,18 @@ namespace ashlar::inline v0::simt::detail {
 /// are added, which bounds memory and time; launches of tests rarely touch as many.
 class GlobalRaces {
  public:
-  static constexpr std::size_t most = std::size_t{1} << 15;
+  static constexpr std::size_t most = std::size_t{1} << 16;
 
   GlobalRaces() : addresses_(256), elements_(256) {}
 
-  /// Puts an access on record, as that of one element for each four bytes. Returns an earlier access that it races
-  /// with, or null; it stays valid until the next call.
+  /// Puts an access on record, as that of one element for each two bytes, the smallest that kernels have. Returns an
+  /// earlier access that it races with, or null; it stays valid until the next call.
   const Touch* touch(const void* p, std::size_t bytes, const Touch& now, bool same_value, const Clocks& clocks) {
     const auto unordered = [&](const Touch& before) {
       if (before.block == 0) return false;
       return before.block != now.block || !clocks.seen(now.thread, before.thread, before.epoch, before.clock);
     };
-    for (std::size_t i = 0; i < bytes; i += 4)
+    for (std::size_t i = 0; i < bytes; i += 2)
       if (TouchedElement* element = find(reinterpret_cast<std::uintptr_t>(p) + i))
         if (const Touch* earlier = element->touch(now, unordered, same_value)) return earlier;
     return nullptr;

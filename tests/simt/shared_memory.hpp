@@ -47,8 +47,9 @@ class SharedMemory {
       return concat("shared memory: the address of the ", to_string(access), " isn't aligned to the type");
     if (access != Access::write && std::memchr(written_.data() + offset, 0, bytes))
       return concat(to_string(access), " of shared memory that was not written since the block began");
-    // An element is known by the first byte of it; wide accesses touch every fourth byte.
-    for (std::size_t i = 0; i < bytes; i += 4)
+    // An element is known by the first byte of it; wide accesses touch every second byte, as the smallest elements have
+    // two.
+    for (std::size_t i = 0; i < bytes; i += 2)
       if (auto race = touch(cells_.get()[offset + i], access, t, where); !race.empty()) return race;
     if (access != Access::read) std::memset(written_.data() + offset, 1, bytes);
     return {};

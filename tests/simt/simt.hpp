@@ -46,7 +46,8 @@ class Simt {
 
   SharedT& shared() { return shared_; }
 
-  /// Global memory. Every access of a kernel goes through these two.
+  /// Global memory. Every access of a kernel goes through these two (but for the state of masks, which is shared with
+  /// the host).
   template <class T>
   T load(const T* p, Site where = Site::current()) const {
     static_assert(std::is_trivially_copyable_v<T>);

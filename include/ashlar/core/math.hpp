@@ -1,5 +1,6 @@
-// exp, sigmoid and square root that a compiler can vectorise in plain loops, without fast-math flags and without a
-// vector library. Used by the Cpu operations (softmax, swiglu, attention, adamw). Read next: core/parallel.hpp.
+// exp, sigmoid, square root, logarithm and cosine that a compiler can vectorise in plain loops, without fast-math flags
+// and without a vector library. Used by the Cpu operations (softmax, swiglu, attention, adamw) and by core/random.hpp.
+// Read next: core/parallel.hpp.
 #pragma once
 
 #include <algorithm>
@@ -90,7 +91,7 @@ inline double fast_sqrt(double x) {
   return e * 0x1.62e430p-1f + p * s;
 }
 
-/// cos(2 pi t) for t in [0, 1], within 1e-7.
+/// cos(2 pi t) for t in [0, 1], within 2e-7.
 [[gnu::always_inline]] inline float fast_cos_turns(float t) {
   // cos(2 pi t) = sin(pi / 2 - 2 pi |t - round(t)|), whose argument is within +-pi / 2: the Taylor series to z^11.
   const float distance = t - static_cast<float>(static_cast<std::int32_t>(t + 0.5f));

@@ -16,8 +16,6 @@ namespace ashlar::inline v0 {
 template <class T, class Device>
 class TensorView {
  public:
-  using value_type = T;
-
   TensorView() = default;
   ASHLAR_HOST_DEVICE TensorView(T* data, const Shape& shape)
       : data_(data), shape_(shape), row_stride_(shape.rank() ? shape[-1] : 1) {}

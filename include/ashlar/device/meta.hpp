@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "ashlar/core/dtype.hpp"
-#include "ashlar/core/shape.hpp"
+#include "ashlar/core/tensor_view.hpp"
 #include "ashlar/device/device.hpp"
 
 namespace ashlar::inline v0 {
@@ -15,7 +15,6 @@ namespace ashlar::inline v0 {
 struct Cost {
   double flops = 0;
   double bytes = 0;
-  friend Cost operator+(Cost a, Cost b) { return {a.flops + b.flops, a.bytes + b.bytes}; }
 };
 
 struct Meta {
@@ -32,8 +31,12 @@ struct Meta {
     index_t width() const {
       return std::is_same_v<std::remove_const_t<T>, MetaFloat> ? meta_float_bytes : index_t{sizeof(T)};
     }
-    void count(Cost cost) {
-      total = total + cost;
+    /// Counts one operation, given the tensors that it reads or writes: twice what it reads and writes. An empty view
+    /// stands for a tensor that is left out.
+    template <class... T>
+    void count(double flops, const TensorView<T, Meta>&... touched) {
+      total.flops += flops;
+      total.bytes += (0.0 + ... + (touched ? static_cast<double>(touched.count() * width<T>()) : 0.0));
       ++operations;
     }
   };

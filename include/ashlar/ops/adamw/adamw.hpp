@@ -32,14 +32,13 @@ void adamw(typename D::Queue& queue, const AdamWStep& step, In<Acc<T>, D> gradie
   check(gradient.count() == parameter.count() && exp_avg.count() == parameter.count() &&
             exp_avg_sq.count() == parameter.count() && gradient_scale.count() == 1,
         "adamw: gradient, parameter, exp_avg and exp_avg_sq must have one length, gradient_scale one element");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(14 * parameter.count()),
-                     static_cast<double>(7 * parameter.count() * queue.template width<Acc<T>>())});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(14.0 * parameter.count(), gradient, parameter, parameter, exp_avg, exp_avg, exp_avg_sq, exp_avg_sq,
+                compute_copy);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::adamw<T>(step, gradient_scale, gradient, parameter, exp_avg, exp_avg_sq, compute_copy);
-  } else {
+  else
     cuda::adamw<T>(queue, step, gradient_scale, gradient, parameter, exp_avg, exp_avg_sq, compute_copy);
-  }
 }
 
 }  // namespace ashlar::inline v0::ops

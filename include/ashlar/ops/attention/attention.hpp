@@ -28,31 +28,28 @@ void attention_backward(Cuda::Queue&, const AttentionShape& shape, const typenam
                         TensorView<T, Cuda> dvalue, TensorView<Acc<T>, Cuda> delta);
 }  // namespace cuda
 
-/// Both halves of the pairs are counted as if half were masked: what a causal mask leaves.
-inline Cost attention_cost(const AttentionShape& s, double products, index_t element) {
-  const double pairs = 0.5 * static_cast<double>(s.batch * s.heads * s.query_len) * static_cast<double>(s.key_len);
-  const double rows =
-      static_cast<double>(s.batch) * static_cast<double>(2 * s.query_len * s.heads + 2 * s.key_len * s.kv_heads);
-  return {products * 2 * pairs * static_cast<double>(s.head_dim),
-          rows * static_cast<double>(s.head_dim) * static_cast<double>(element)};
+/// The operations of one product over all pairs of query and key. Half of the pairs are counted: what a causal mask
+/// leaves.
+inline double attention_flops(const AttentionShape& s) {
+  return 1.0 * s.batch * s.heads * s.query_len * s.key_len * s.head_dim;
 }
 
 /// out = softmax(scale query key^T, where M lets a query see a key) value.
 /// query and out: [B query_len, heads head_dim]; key and value: [B key_capacity, kv_heads head_dim], of which the first
 /// key_len rows of each sequence are read; head h uses key-value head h / (heads / kv_heads). Row strides are free.
 /// lse [B heads query_len] = the logarithm of the sum of exponentials, natural; -inf where a query sees no key: its out
-/// is 0. Scores and sums in Acc<T>.
+/// is 0. Scores and sums in Acc<T>. A masked key has weight 0: a value that is not finite may reach queries that do not
+/// see it.
 template <Mask M, class T, class D>
 void attention(typename D::Queue& queue, const AttentionShape& shape, const typename M::State& mask, In<T, D> query,
                In<T, D> key, In<T, D> value, TensorView<T, D> out, std::type_identity_t<TensorView<Acc<T>, D>> lse) {
   shape.check(query.shape(), key.shape(), value.shape(), out.shape(), lse.count());
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(attention_cost(shape, 2, queue.template width<T>()));
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(2 * attention_flops(shape), query, key, value, out, lse);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::attention<M, T>(shape, mask, query, key, value, out, lse);
-  } else {
+  else
     cuda::attention<M, T>(queue, shape, mask, query, key, value, out, lse);
-  }
 }
 
 /// The gradients of query, key and value, each written whole (rows past key_len are left alone). delta [B heads
@@ -63,13 +60,12 @@ void attention_backward(typename D::Queue& queue, const AttentionShape& shape, c
                         TensorView<T, D> dquery, TensorView<T, D> dkey, TensorView<T, D> dvalue,
                         std::type_identity_t<TensorView<Acc<T>, D>> delta) {
   shape.check(query.shape(), key.shape(), value.shape(), out.shape(), lse.count());
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(attention_cost(shape, 5, queue.template width<T>()));
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(5 * attention_flops(shape), query, key, value, out, lse, dout, dquery, dkey, dvalue, delta, delta);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::attention_backward<M, T>(shape, mask, query, key, value, out, lse, dout, dquery, dkey, dvalue, delta);
-  } else {
+  else
     cuda::attention_backward<M, T>(queue, shape, mask, query, key, value, out, lse, dout, dquery, dkey, dvalue, delta);
-  }
 }
 
 }  // namespace ashlar::inline v0::ops

@@ -1,5 +1,5 @@
 // Cross-entropy over a chunk of rows, also with the vocabulary sharded over ranks: statistics, their merge, the
-// gradient. Used by nn/output_loss.hpp, chunk by chunk with the output projection. Read next:
+// gradient. Used by nn/loss.hpp, chunk by chunk with the output projection. Read next:
 // ops/cross_entropy/cpu.hpp.
 #pragma once
 
@@ -36,14 +36,12 @@ void cross_entropy_statistics(typename D::Queue& queue, In<A, D> logits, In<std:
                               TensorView<A, D> statistics) {
   check(statistics.rows() == logits.rows() && statistics.cols() == 3 && targets.count() == logits.rows(),
         "cross_entropy_statistics: logits [N, V], targets [N], statistics [N, 3]");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(
-        Cost{static_cast<double>(4 * logits.count()), static_cast<double>(logits.count() * queue.template width<A>())});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(4.0 * logits.count(), logits, targets, statistics);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::cross_entropy_statistics<A>(logits, targets, first_id, statistics);
-  } else {
+  else
     cuda::cross_entropy_statistics<A>(queue, logits, targets, first_id, statistics);
-  }
 }
 
 /// Merges the statistics of P vocabulary shards, shards [P, N, 3], into those of the whole row, statistics [N, 3].
@@ -51,14 +49,12 @@ template <class A, class D>
 void cross_entropy_merge(typename D::Queue& queue, In<A, D> shards, TensorView<A, D> statistics) {
   check(shards.rank() == 3 && shards.dim(1) == statistics.rows(),
         "cross_entropy_merge: shards [P, N, 3], statistics [N, 3]");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(
-        Cost{static_cast<double>(4 * shards.count()), static_cast<double>(shards.count() * queue.template width<A>())});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(4.0 * shards.count(), shards, statistics);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::cross_entropy_merge<A>(shards, statistics);
-  } else {
+  else
     cuda::cross_entropy_merge<A>(queue, shards, statistics);
-  }
 }
 
 /// From the merged statistics: loss [N] = m + log(sum) - target logit, unscaled, 0 on ignored rows; and
@@ -70,14 +66,13 @@ void cross_entropy_backward(typename D::Queue& queue, In<Acc<T>, D> logits, In<s
                             std::type_identity_t<TensorView<Acc<T>, D>> loss) {
   check(statistics.rows() == logits.rows() && targets.count() == logits.rows() && loss.count() == logits.rows(),
         "cross_entropy_backward: logits [N, V], targets [N], statistics [N, 3], loss [N]");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(4 * logits.count()),
-                     static_cast<double>(2 * logits.count() * queue.template width<T>())});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(dlogits ? 4.0 * logits.count() : 0, dlogits ? logits : TensorView<const Acc<T>, D>(), targets,
+                statistics, dlogits, loss);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::cross_entropy_backward<T>(logits, targets, first_id, statistics, scale, dlogits, loss);
-  } else {
+  else
     cuda::cross_entropy_backward<T>(queue, logits, targets, first_id, statistics, scale, dlogits, loss);
-  }
 }
 
 }  // namespace ashlar::inline v0::ops

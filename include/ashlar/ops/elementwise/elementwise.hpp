@@ -1,4 +1,4 @@
-// Elementwise passes: add, scale, cast, sum, and the count of values that are not finite. Read next:
+// Passes over contiguous tensors: add, cast, sum, and the count of values that are not finite. Read next:
 // ops/elementwise/cpu.hpp.
 #pragma once
 
@@ -28,29 +28,27 @@ void count_non_finite(Cuda::Queue&, TensorView<const T, Cuda> x, TensorView<std:
 /// out = a + b, elementwise over contiguous tensors of one count. out may alias either.
 template <class T, class D>
 void add(typename D::Queue& queue, In<T, D> a, In<T, D> b, TensorView<T, D> out) {
-  check(a.count() == out.count() && b.count() == out.count(), "add: a, b and out must have one count");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(
-        Cost{static_cast<double>(out.count()), static_cast<double>(3 * out.count() * queue.template width<T>())});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  check(a.count() == out.count() && b.count() == out.count() && a.contiguous() && b.contiguous() && out.contiguous(),
+        "add: a, b and out must be contiguous and have one count");
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(1.0 * out.count(), a, b, out);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::add<T>(a, b, out);
-  } else {
+  else
     cuda::add<T>(queue, a, b, out);
-  }
 }
 
-/// out = x, converted: float to bf16 rounds to nearest even.
+/// out = x, both contiguous, converted: float to bf16 rounds to nearest even.
 template <class From, class To, class D>
 void cast(typename D::Queue& queue, TensorView<const From, D> x, TensorView<To, D> out) {
-  check(x.count() == out.count(), "cast: x and out must have one count");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(0),
-                     static_cast<double>(out.count() * (queue.template width<From>() + queue.template width<To>()))});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  check(x.count() == out.count() && x.contiguous() && out.contiguous(),
+        "cast: x and out must be contiguous and have one count");
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(0, x, out);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::cast<From, To>(x, out);
-  } else {
+  else
     cuda::cast<From, To>(queue, x, out);
-  }
 }
 
 /// How many elements `workspace` of sum needs on D for n elements: one for each block of the sum. Zero where the device
@@ -64,27 +62,27 @@ index_t sum_workspace(index_t n) {
 template <class A, class D>
 void sum(typename D::Queue& queue, TensorView<const A, D> x, TensorView<double, D> total,
          std::type_identity_t<TensorView<double, D>> workspace) {
-  check(total.count() == 1 && (sum_workspace<D>(x.count()) == 0 || workspace.count() >= sum_workspace<D>(x.count())),
-        "sum: one total, and a workspace of sum_workspace(n) elements");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(x.count()), static_cast<double>(x.count() * queue.template width<A>())});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  check(x.contiguous() && total.count() == 1 &&
+            (sum_workspace<D>(x.count()) == 0 || workspace.count() >= sum_workspace<D>(x.count())),
+        "sum: contiguous x, one total, and a workspace of sum_workspace(n) elements");
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(1.0 * x.count(), x);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::sum<A>(x, total);
-  } else {
+  else
     cuda::sum<A>(queue, x, total, workspace);
-  }
 }
 
-/// count[0] += how many elements of x are NaN or infinite.
+/// count[0] += how many elements of the contiguous x are NaN or infinite.
 template <class T, class D>
 void count_non_finite(typename D::Queue& queue, TensorView<const T, D> x, TensorView<std::int32_t, D> count) {
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(0), static_cast<double>(x.count() * queue.template width<T>())});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  check(x.contiguous() && count.count() == 1, "count_non_finite: contiguous x, one count");
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(0, x);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::count_non_finite<T>(x, count);
-  } else {
+  else
     cuda::count_non_finite<T>(queue, x, count);
-  }
 }
 
 }  // namespace ashlar::inline v0::ops

@@ -2,6 +2,7 @@
 // ops/embedding/cpu.hpp.
 #pragma once
 
+#include <algorithm>
 #include <type_traits>
 
 #include <cstdint>
@@ -29,13 +30,12 @@ template <class T, class D>
 void embedding(typename D::Queue& queue, In<std::int32_t, D> ids, In<T, D> table, index_t first_id,
                TensorView<T, D> out) {
   check(ids.count() == out.rows() && table.cols() == out.cols(), "embedding: ids [N], table [V, D], out [N, D]");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(0), static_cast<double>(2 * out.count() * queue.template width<T>())});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(0, ids, out, out);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::embedding<T>(ids, table, first_id, out);
-  } else {
+  else
     cuda::embedding<T>(queue, ids, table, first_id, out);
-  }
 }
 
 /// How many elements `workspace` of embedding_backward needs on D for n tokens and V rows of the table: the tokens are
@@ -56,7 +56,9 @@ void embedding_backward(typename D::Queue& queue, In<std::int32_t, D> ids, In<T,
   check(needed == 0 || workspace.count() >= needed,
         "embedding_backward: the workspace must have embedding_backward_workspace(N, V) elements");
   if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(dy.count()), static_cast<double>(3 * dy.count() * queue.template width<T>())});
+    // Rows of the table that are read and written: no more than there are tokens.
+    const auto rows = dtable.rows(0, std::min(dy.rows(), dtable.rows()));
+    queue.count(1.0 * dy.count(), ids, dy, rows, rows);
   } else if constexpr (std::is_same_v<D, Cpu>) {
     cpu::embedding_backward<T>(ids, dy, first_id, dtable);
   } else {

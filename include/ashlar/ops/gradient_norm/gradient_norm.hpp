@@ -33,16 +33,16 @@ index_t sum_of_squares_workspace(index_t n) {
 template <class A, class D>
 void sum_of_squares(typename D::Queue& queue, TensorView<const A, D> x, TensorView<double, D> sum,
                     std::type_identity_t<TensorView<double, D>> workspace) {
-  check(sum.count() == 1 && (sum_of_squares_workspace<D>(x.count()) == 0 ||
-                             workspace.count() >= sum_of_squares_workspace<D>(x.count())),
-        "sum_of_squares: one sum, and a workspace of sum_of_squares_workspace(n) elements");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(2 * x.count()), static_cast<double>(x.count() * queue.template width<A>())});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  check(
+      x.contiguous() && sum.count() == 1 &&
+          (sum_of_squares_workspace<D>(x.count()) == 0 || workspace.count() >= sum_of_squares_workspace<D>(x.count())),
+      "sum_of_squares: contiguous x, one sum, and a workspace of sum_of_squares_workspace(n) elements");
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(2.0 * x.count(), x);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::sum_of_squares<A>(x, sum);
-  } else {
+  else
     cuda::sum_of_squares<A>(queue, x, sum, workspace);
-  }
 }
 
 /// norm_and_scale[0] = norm = sqrt(sum_of_squares[0]); norm_and_scale[1] = min(1, max_norm / (norm + 1e-6)), and NaN
@@ -51,13 +51,12 @@ template <class A, class D>
 void clip_scale(typename D::Queue& queue, In<double, D> sum_of_squares, double max_norm,
                 TensorView<A, D> norm_and_scale) {
   check(norm_and_scale.count() == 2 && sum_of_squares.count() == 1, "clip_scale: one sum, two results");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(4), static_cast<double>(24)});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(4, sum_of_squares, norm_and_scale);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::clip_scale<A>(sum_of_squares, max_norm, norm_and_scale);
-  } else {
+  else
     cuda::clip_scale<A>(queue, sum_of_squares, max_norm, norm_and_scale);
-  }
 }
 
 }  // namespace ashlar::inline v0::ops

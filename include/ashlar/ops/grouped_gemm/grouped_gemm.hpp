@@ -32,14 +32,12 @@ void grouped_gemm(typename D::Queue& queue, In<T, D> x, In<T, D> w, In<std::int3
   check(w.rank() == 3 && w.dim(1) == y.cols() && w.dim(2) == x.cols() && x.rows() == y.rows() &&
             offsets.count() == w.dim(0) + 1,
         "grouped_gemm: x [R, K], w [E, N, K], offsets [E + 1], y [R, N]");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(2 * x.count() * y.cols()),
-                     static_cast<double>((x.count() + y.count() + w.count()) * queue.template width<T>())});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(2.0 * x.count() * y.cols(), x, w, offsets, y);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::grouped_gemm<T>(x, w, offsets, y);
-  } else {
+  else
     cuda::grouped_gemm<T>(queue, x, w, offsets, y);
-  }
 }
 
 /// dx [R, K] (+)= dy [R, N] times w[e] of the row's group; rows past offsets[E] are set to zero (left alone when
@@ -49,14 +47,12 @@ void grouped_gemm_input_gradient(typename D::Queue& queue, In<T, D> dy, In<T, D>
                                  TensorView<T, D> dx, bool accumulate) {
   check(w.rank() == 3 && w.dim(1) == dy.cols() && w.dim(2) == dx.cols() && dx.rows() == dy.rows(),
         "grouped_gemm_input_gradient: dy [R, N], w [E, N, K], dx [R, K]");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(2 * dx.count() * dy.cols()),
-                     static_cast<double>((dx.count() + dy.count() + w.count()) * queue.template width<T>())});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(2.0 * dx.count() * dy.cols(), dy, w, offsets, dx, accumulate ? dx : TensorView<T, D>());
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::grouped_gemm_input_gradient<T>(dy, w, offsets, dx, accumulate);
-  } else {
+  else
     cuda::grouped_gemm_input_gradient<T>(queue, dy, w, offsets, dx, accumulate);
-  }
 }
 
 /// dw[e] [N, K] += dy^T x over the group's rows. An empty group leaves dw[e] as it was.
@@ -65,15 +61,12 @@ void grouped_gemm_weight_gradient(typename D::Queue& queue, In<T, D> dy, In<T, D
                                   TensorView<Acc<T>, D> dw) {
   check(dw.rank() == 3 && dw.dim(1) == dy.cols() && dw.dim(2) == x.cols() && x.rows() == dy.rows(),
         "grouped_gemm_weight_gradient: dy [R, N], x [R, K], dw [E, N, K]");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(2 * x.count() * dy.cols()),
-                     static_cast<double>((x.count() + dy.count()) * queue.template width<T>() +
-                                         2 * dw.count() * queue.template width<Acc<T>>())});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(2.0 * x.count() * dy.cols(), dy, x, offsets, dw, dw);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::grouped_gemm_weight_gradient<T>(dy, x, offsets, dw);
-  } else {
+  else
     cuda::grouped_gemm_weight_gradient<T>(queue, dy, x, offsets, dw);
-  }
 }
 
 }  // namespace ashlar::inline v0::ops

@@ -23,13 +23,12 @@ template <class A, class D>
 void update_expert_bias(typename D::Queue& queue, TensorView<std::int32_t, D> counts, double coefficient,
                         TensorView<A, D> bias) {
   check(counts.count() == bias.count(), "update_expert_bias: counts [E], bias [E]");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(4 * bias.count()), static_cast<double>(8 * bias.count())});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(4.0 * bias.count(), counts, counts, bias, bias);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::update_expert_bias<A>(counts, coefficient, bias);
-  } else {
+  else
     cuda::update_expert_bias<A>(queue, counts, coefficient, bias);
-  }
 }
 
 }  // namespace ashlar::inline v0::ops

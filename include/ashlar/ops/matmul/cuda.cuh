@@ -49,10 +49,6 @@ TensorView<T, Cpu> on_host(TensorView<T, Cuda> x) {
 }
 #endif
 
-template <class T>
-TensorView<T, Cuda> columns(TensorView<T, Cuda> x, index_t begin, index_t n) {
-  return {x.data() + begin, {x.rows(), n}, x.row_stride()};
-}
 /// What is to be cut off n so that the rest is fit for wide loads; 0 where that is not worth another product.
 template <class T>
 constexpr index_t odd_part(index_t n) {
@@ -73,14 +69,14 @@ void matmul(Cuda::Queue& queue, TensorView<const T, Cuda> a, Transpose ta, Tenso
   const index_t n = c.cols(), k = ta == Transpose::yes ? a.rows() : a.cols();
   if (const index_t odd = kernel::odd_part<T>(n)) {
     for (const auto& [begin, count] : {std::pair{index_t{0}, n - odd}, std::pair{n - odd, odd}})
-      cuda::matmul<T, C>(queue, a, ta, tb == Transpose::yes ? b.rows(begin, count) : kernel::columns(b, begin, count),
-                         tb, kernel::columns(c, begin, count), beta);
+      cuda::matmul<T, C>(queue, a, ta, tb == Transpose::yes ? b.rows(begin, count) : b.columns(begin, count),
+                         tb, c.columns(begin, count), beta);
     return;
   }
   if (const index_t odd = kernel::odd_part<T>(k)) {
     for (const auto& [begin, count] : {std::pair{index_t{0}, k - odd}, std::pair{k - odd, odd}})
-      cuda::matmul<T, C>(queue, ta == Transpose::yes ? a.rows(begin, count) : kernel::columns(a, begin, count), ta,
-                         tb == Transpose::yes ? kernel::columns(b, begin, count) : b.rows(begin, count), tb, c,
+      cuda::matmul<T, C>(queue, ta == Transpose::yes ? a.rows(begin, count) : a.columns(begin, count), ta,
+                         tb == Transpose::yes ? b.columns(begin, count) : b.rows(begin, count), tb, c,
                          begin == 0 ? beta : 1);
     return;
   }

@@ -1,4 +1,4 @@
-// Matrix product, the one dense operation: Eigen or oneDNN on Cpu, cuBLASLt on Cuda.
+// Matrix product, the one dense operation: oneDNN, Eigen or the library's own blocks on Cpu, cuBLASLt on Cuda.
 // Used by Linear and by the output projection. Read next: ops/matmul/cpu.hpp.
 #pragma once
 
@@ -12,12 +12,6 @@
 
 namespace ashlar::inline v0::ops {
 
-/// 2 M N K operations.
-inline Cost matmul_cost(index_t m, index_t n, index_t k, std::size_t in_bytes, std::size_t out_bytes) {
-  const double M = static_cast<double>(m), N = static_cast<double>(n), K = static_cast<double>(k);
-  return {2 * M * N * K, (M * K + N * K) * static_cast<double>(in_bytes) + M * N * static_cast<double>(out_bytes)};
-}
-
 namespace cuda {
 template <class T, class C>
 void matmul(Cuda::Queue&, TensorView<const T, Cuda> a, Transpose ta, TensorView<const T, Cuda> b, Transpose tb,
@@ -26,8 +20,8 @@ void matmul(Cuda::Queue&, TensorView<const T, Cuda> a, Transpose ta, TensorView<
 
 /// c [M, N] = op(a) op(b) + beta c, where op(a) is [M, K] and op(b) is [K, N]; all row-major with row strides.
 /// T is float, double or bf16; C is T, or float for bf16 (gradients and logits). Sums are kept in float (double for
-/// double). beta 0 ignores what c holds, NaN included; K = 0 gives beta c. c may not overlap a or b.
-/// Throws Error when the shapes don't match.
+/// double); on Cuda a bf16 c may be rounded twice, where a long sum is cut in two. beta 0 ignores what c holds, NaN
+/// included; K = 0 gives beta c. c may not overlap a or b. Throws Error when the shapes don't match.
 template <class T, class C, class D>
 void matmul(typename D::Queue& queue, In<T, D> a, Transpose ta, In<T, D> b, Transpose tb, TensorView<C, D> c,
             double beta = 0) {
@@ -39,13 +33,12 @@ void matmul(typename D::Queue& queue, In<T, D> a, Transpose ta, In<T, D> b, Tran
     fail(concat("matmul: shapes don't match: a ", to_string(a.shape()), ta == Transpose::yes ? " transposed" : "",
                 ", b ", to_string(b.shape()), tb == Transpose::yes ? " transposed" : "", ", c ", to_string(c.shape())));
   if (m == 0 || n == 0) return;
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(matmul_cost(m, n, k, queue.template width<T>(), queue.template width<C>()));
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(2.0 * m * n * k, a, b, c, beta != 0 ? c : TensorView<C, D>());
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::matmul<T, C>(a, ta, b, tb, c, beta);
-  } else {
+  else
     cuda::matmul<T, C>(queue, a, ta, b, tb, c, beta);
-  }
 }
 
 }  // namespace ashlar::inline v0::ops

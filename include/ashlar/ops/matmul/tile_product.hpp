@@ -1,6 +1,6 @@
 // Small matrix products on tiles that lie in the cache: the arithmetic of matmul and attention on the host. Written
 // with the vector types of g++ and clang, so that the sums stay in registers. Used by ops/matmul/blocked.hpp and
-// ops/attention/cpu.hpp.
+// ops/attention/tiles.hpp.
 #pragma once
 
 #include <cstddef>

@@ -55,13 +55,12 @@ void sort_by_expert(typename D::Queue& queue, In<std::int32_t, D> experts, Tenso
   const index_t needed = sort_by_expert_workspace<D>(experts.count(), offsets.count() - 1);
   check(needed == 0 || workspace.count() >= needed,
         "sort_by_expert: the workspace must have sort_by_expert_workspace(N k, E) elements");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(0), static_cast<double>(12 * experts.count())});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(0, experts, position, source, offsets);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::sort_by_expert(experts, position, source, offsets);
-  } else {
+  else
     cuda::sort_by_expert<std::int32_t>(queue, experts, position, source, offsets, workspace);
-  }
 }
 
 /// The same for rows received from P peers: counts [P, E] rows came from each peer for each local expert, packed peer
@@ -73,26 +72,24 @@ void sort_received(typename D::Queue& queue, In<std::int32_t, D> counts, TensorV
                    TensorView<std::int32_t, D> source, TensorView<std::int32_t, D> offsets) {
   check(position.count() == source.count() && offsets.count() == counts.cols() + 1,
         "sort_received: counts [P, E], position and source [rows], offsets [E + 1]");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(0), static_cast<double>(8 * position.count())});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(0, counts, position, source, offsets);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::sort_received(counts, position, source, offsets);
-  } else {
+  else
     cuda::sort_received<std::int32_t>(queue, counts, position, source, offsets);
-  }
 }
 
 /// out [R, C] : row r = x[source[r] / top_k], zero where source is -1.
 template <class T, class D>
 void permute(typename D::Queue& queue, In<T, D> x, In<std::int32_t, D> source, index_t top_k, TensorView<T, D> out) {
   check(source.count() == out.rows() && x.cols() == out.cols(), "permute: x [N, C], source [R], out [R, C]");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(0), static_cast<double>(2 * out.count() * queue.template width<T>())});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(0, x, source, out);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::permute<T>(x, source, top_k, out);
-  } else {
+  else
     cuda::permute<T>(queue, x, source, top_k, out);
-  }
 }
 
 /// dx [N, C] (+)= sum over the token's choices j of dout[position[n top_k + j]], in order of j, in Acc<T>; -1 is
@@ -102,14 +99,12 @@ void permute_backward(typename D::Queue& queue, In<T, D> dout, In<std::int32_t, 
                       TensorView<T, D> dx, bool accumulate) {
   check(position.count() == dx.rows() * top_k && dout.cols() == dx.cols(),
         "permute_backward: dout [R, C], position [N top_k], dx [N, C]");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(
-        Cost{static_cast<double>(dout.count()), static_cast<double>(2 * dout.count() * queue.template width<T>())});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(1.0 * dout.count(), dout, position, dx, accumulate ? dx : TensorView<T, D>());
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::permute_backward<T>(dout, position, top_k, dx, accumulate);
-  } else {
+  else
     cuda::permute_backward<T>(queue, dout, position, top_k, dx, accumulate);
-  }
 }
 
 /// out [N, C] (+)= sum over choices j of weights[n, j] in[position[n k + j]], in order of j, in Acc<T>; -1 is skipped.
@@ -118,14 +113,12 @@ void unpermute(typename D::Queue& queue, In<T, D> in, In<std::int32_t, D> positi
                TensorView<T, D> out, bool accumulate) {
   check(position.count() == weights.count() && weights.rows() == out.rows() && in.cols() == out.cols(),
         "unpermute: in [R, C], position [N k], weights [N, k], out [N, C]");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(
-        Cost{static_cast<double>(2 * in.count()), static_cast<double>(2 * in.count() * queue.template width<T>())});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(2.0 * in.count(), in, position, weights, out, accumulate ? out : TensorView<T, D>());
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::unpermute<T>(in, position, weights, out, accumulate);
-  } else {
+  else
     cuda::unpermute<T>(queue, in, position, weights, out, accumulate);
-  }
 }
 
 /// din[position[n k + j]] = weights[n, j] dy[n] and dweights[n, j] = <dy[n], in[position[n k + j]]>, in Acc<T>. Rows of
@@ -136,14 +129,12 @@ void unpermute_backward(typename D::Queue& queue, In<T, D> dy, In<T, D> in, In<s
                         std::type_identity_t<TensorView<Acc<T>, D>> dweights) {
   check(position.count() == weights.count() && dweights.count() == weights.count() && dy.cols() == in.cols(),
         "unpermute_backward: dy [N, C], in and din [R, C], position [N k], weights and dweights [N, k]");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(
-        Cost{static_cast<double>(3 * in.count()), static_cast<double>(3 * in.count() * queue.template width<T>())});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(3.0 * in.count(), dy, in, position, weights, din, dweights);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::unpermute_backward<T>(dy, in, position, weights, din, dweights);
-  } else {
+  else
     cuda::unpermute_backward<T>(queue, dy, in, position, weights, din, dweights);
-  }
 }
 
 }  // namespace ashlar::inline v0::ops

@@ -33,14 +33,12 @@ void rms_norm(typename D::Queue& queue, In<T, D> x, In<T, D> residual, In<T, D> 
               std::type_identity_t<TensorView<Acc<T>, D>> rstd) {
   check(x.rows() == y.rows() && x.cols() == y.cols() && weight.count() == x.cols() && rstd.count() == x.rows(),
         "rms_norm: x and y must be [N, D], weight [D], rstd [N]");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(4 * x.count()),
-                     static_cast<double>((residual ? 4 : 2) * x.count() * queue.template width<T>())});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(4.0 * x.count(), x, residual, weight, residual ? h : TensorView<T, D>(), y, rstd);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::rms_norm<T>(x, residual, weight, eps, h, y, rstd);
-  } else {
+  else
     cuda::rms_norm<T>(queue, x, residual, weight, eps, h, y, rstd);
-  }
 }
 
 /// How many elements `workspace` of rms_norm_backward needs on D, for rows of D columns: a partial weight gradient for
@@ -58,14 +56,14 @@ void rms_norm_backward(typename D::Queue& queue, In<T, D> dy, In<T, D> h, In<T, 
                        std::type_identity_t<TensorView<Acc<T>, D>> workspace) {
   check(dy.count() == h.count() && dx.count() == h.count() && dweight.count() == h.cols(),
         "rms_norm_backward: dy, h and dx must be [N, D], dweight [D]");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(9 * h.count()),
-                     static_cast<double>((accumulate ? 4 : 3) * h.count() * queue.template width<T>())});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  check(std::is_same_v<D, Cpu> || workspace.count() >= rms_norm_backward_workspace<D>(h.rows(), h.cols()),
+        "rms_norm_backward: the workspace must have rms_norm_backward_workspace(N, D) elements");
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(9.0 * h.count(), dy, h, weight, rstd, dx, accumulate ? dx : TensorView<T, D>(), dweight, dweight);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::rms_norm_backward<T>(dy, h, weight, rstd, dx, accumulate, dweight);
-  } else {
+  else
     cuda::rms_norm_backward<T>(queue, dy, h, weight, rstd, dx, accumulate, dweight, workspace);
-  }
 }
 
 }  // namespace ashlar::inline v0::ops

@@ -31,14 +31,12 @@ void rope(typename D::Queue& queue, TensorView<T, D> x, index_t head_dim, index_
     fail(concat("rope: position ", offset + seq_len - 1, " is past the table of ", table.rows(), " positions"));
   check(x.cols() % head_dim == 0 && head_dim % 2 == 0 && table.cols() == head_dim,
         "rope: x must be [N, heads * head_dim]");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(
-        Cost{static_cast<double>(3 * x.count()), static_cast<double>(2 * x.count() * queue.template width<T>())});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(3.0 * x.count(), x, x);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::rope<T>(x, head_dim, seq_len, offset, table, direction == Direction::backward);
-  } else {
+  else
     cuda::rope<T>(queue, x, head_dim, seq_len, offset, table, direction);
-  }
 }
 
 }  // namespace ashlar::inline v0::ops

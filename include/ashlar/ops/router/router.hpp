@@ -1,4 +1,4 @@
-// Token-choice top-k routing: scores, selection, weights, counts. Used by moe/router.hpp. Read next:
+// Token-choice top-k routing: scores, selection, weights, counts. Used by moe/routers/top_k.hpp. Read next:
 // ops/router/cpu.hpp.
 #pragma once
 
@@ -37,14 +37,12 @@ void top_k_router(typename D::Queue& queue, const RouterOptions& options, In<A, 
   check(probabilities.count() == logits.count() && experts.rows() == logits.rows() && experts.cols() == options.top_k &&
             weights.count() == experts.count() && counts.count() == logits.cols() && options.top_k <= logits.cols(),
         "top_k_router: logits and probabilities [N, E], experts and weights [N, k], counts [E], k <= E");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>((4 + options.top_k) * logits.count()),
-                     static_cast<double>(2 * logits.count() * queue.template width<A>())});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count((4.0 + options.top_k) * logits.count(), logits, bias, probabilities, experts, weights, counts, counts);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::top_k_router<A>(options, logits, bias, probabilities, experts, weights, counts);
-  } else {
+  else
     cuda::top_k_router<A>(queue, options, logits, bias, probabilities, experts, weights, counts);
-  }
 }
 
 /// dlogits [N, E] from dweights [N, k]; the selection has no gradient. Every element of dlogits is written.
@@ -53,14 +51,12 @@ void top_k_router_backward(typename D::Queue& queue, const RouterOptions& option
                            In<std::int32_t, D> experts, In<A, D> dweights, TensorView<A, D> dlogits) {
   check(probabilities.count() == dlogits.count() && experts.count() == dweights.count(),
         "top_k_router_backward: probabilities and dlogits [N, E], experts and dweights [N, k]");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(Cost{static_cast<double>(6 * dlogits.count()),
-                     static_cast<double>(2 * dlogits.count() * queue.template width<A>())});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(6.0 * dlogits.count(), probabilities, experts, dweights, dlogits);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::top_k_router_backward<A>(options, probabilities, experts, dweights, dlogits);
-  } else {
+  else
     cuda::top_k_router_backward<A>(queue, options, probabilities, experts, dweights, dlogits);
-  }
 }
 
 }  // namespace ashlar::inline v0::ops

@@ -24,14 +24,12 @@ void swiglu_backward(Cuda::Queue&, TensorView<const T, Cuda> dh, TensorView<cons
 template <class T, class D>
 void swiglu(typename D::Queue& queue, In<T, D> gate, In<T, D> up, TensorView<T, D> h) {
   check(gate.count() == h.count() && up.count() == h.count(), "swiglu: gate, up and h must be [N, F]");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(
-        Cost{static_cast<double>(5 * h.count()), static_cast<double>(3 * h.count() * queue.template width<T>())});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(5.0 * h.count(), gate, up, h);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::swiglu<T>(gate, up, h);
-  } else {
+  else
     cuda::swiglu<T>(queue, gate, up, h);
-  }
 }
 
 /// With s = sigmoid(gate): dup = dh gate s, dgate = dh up s (1 + gate (1 - s)). dgate may alias dh or gate, dup may
@@ -42,14 +40,12 @@ void swiglu_backward(typename D::Queue& queue, In<T, D> dh, In<T, D> gate, In<T,
   check(gate.count() == dh.count() && up.count() == dh.count() && dgate.count() == dh.count() &&
             dup.count() == dh.count(),
         "swiglu_backward: all tensors must be [N, F]");
-  if constexpr (std::is_same_v<D, Meta>) {
-    queue.count(
-        Cost{static_cast<double>(11 * dh.count()), static_cast<double>(5 * dh.count() * queue.template width<T>())});
-  } else if constexpr (std::is_same_v<D, Cpu>) {
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(11.0 * dh.count(), dh, gate, up, dgate, dup);
+  else if constexpr (std::is_same_v<D, Cpu>)
     cpu::swiglu_backward<T>(dh, gate, up, dgate, dup);
-  } else {
+  else
     cuda::swiglu_backward<T>(queue, dh, gate, up, dgate, dup);
-  }
 }
 
 }  // namespace ashlar::inline v0::ops
