@@ -108,7 +108,7 @@ struct ClipScale {
 
   template <class D>
   struct Operands {
-    Operands(Memory<D>& memory, const ClipScale&) : sum(memory, {1}), norm_and_scale(memory, {2}) {}
+    Operands(Memory<D>& memory, const ClipScale&) : sum(memory, {1}), norm_and_scale(memory, {3}) {}
     Tensor<double, D> sum;
     Tensor<float, D> norm_and_scale;
   };
@@ -122,10 +122,10 @@ struct ClipScale {
   double error(Cuda::Queue& queue, Operands<Cuda>& o) const {
     run<Cuda>(queue, o);
     auto sum = read_all(queue, o.sum.view().reshaped({1, 1}));
-    HostMatrix<> norm_and_scale(1, 2);
+    HostMatrix<> norm_and_scale(1, 3);
     Cpu::Queue host;
     ops::clip_scale<double, Cpu>(host, sum.flat(), 1.0, norm_and_scale.flat());
-    return deviation(read_all(queue, o.norm_and_scale.view().reshaped({1, 2})).values, norm_and_scale.values);
+    return deviation(read_all(queue, o.norm_and_scale.view().reshaped({1, 3})).values, norm_and_scale.values);
   }
 };
 

@@ -45,6 +45,29 @@ TEST_CASE("A purge keeps the newest complete ones and what was just saved") {
   CHECK(steps(folder.path()) == Steps{10, 20, 30, 40, 50, 60});
   purge(folder.path(), 3, 50);
   CHECK(steps(folder.path()) == Steps{20, 40, 50, 60});
-  purge(folder.path(), 2, 20);  // the run went back, and saved step 20 anew
-  CHECK(steps(folder.path()) == Steps{20, 40, 50, 60});
+}
+
+TEST_CASE("After a return to an older step, what was saved since is out of the way, but not lost") {
+  const TemporaryFolder folder;
+  for (std::int64_t step : {10, 20, 40, 50}) make(folder.path(), step, true);
+  make(folder.path(), 60, false);
+  for (int again = 0; again < 2; ++again) {
+    purge(folder.path(), again == 0 ? 0 : 2, 20);
+    CHECK(steps(folder.path()) == Steps{10, 20, 60});
+    CHECK(newest_step(folder.path()) == 20);
+    CHECK(is_complete(folder.path() / "step-50.abandoned"));
+    make(folder.path(), 50, true);
+  }
+}
+
+TEST_CASE("What can't be read is not taken for what is not there") {
+  const TemporaryFolder folder;
+  make(folder.path() / "checkpoint", 10, true);
+  CHECK_FALSE(newest_step(folder.path() / "none"));
+  CHECK_FALSE(newest_step(folder.path() / "checkpoint/step-10/checkpoint.json"));
+  fs::create_symlink("loop", folder.path() / "loop");
+  CHECK(mentions(error_of([&] { list_steps(folder.path() / "loop"); }), "loop: can't be read"));
+  CHECK(mentions(error_of([&] { is_complete(folder.path() / "loop"); }), "loop: can't be read"));
+  fs::create_symlink("step-20", folder.path() / "checkpoint/step-20");
+  CHECK(mentions(error_of([&] { newest_step(folder.path() / "checkpoint"); }), "step-20: can't be read"));
 }

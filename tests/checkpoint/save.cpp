@@ -1,5 +1,7 @@
 #include "ashlar/checkpoint/save.hpp"
 
+#include <sys/stat.h>
+
 #include <array>
 #include <cstring>
 
@@ -110,6 +112,34 @@ TEST_CASE("Where one rank fails, all do, and nothing is left") {
   for (const std::string& error : errors) CHECK(mentions(error, "rank 0 could not save"));
 }
 
+TEST_CASE("A save begins by taking the old manifest away, and fails where it can't") {
+  const TemporaryFolder folder;
+  const fs::path old = folder.path() / "step-1";
+  save(old, 1);
+  fs::remove(old / Manifest::file_name);
+  fs::create_directories(old / Manifest::file_name / "in the way");
+  const auto before = fs::last_write_time(old / rank_file_name(0, 1));
+  CHECK(mentions(error_of([&] { save(old, 1); }), "could not save"));
+  CHECK(fs::last_write_time(old / rank_file_name(0, 1)) == before);
+}
+
+TEST_CASE("A folder may be relative, and lie in folders that are not there yet") {
+  const TemporaryFolder folder;
+  const fs::path here = fs::current_path();
+  fs::current_path(folder.path());
+  save("step-1", 2);
+  save("a/b/step-2", 2);
+  fs::current_path(here);
+  CHECK(newest_step(folder.path()) == 1);
+  CHECK(newest_step(folder.path() / "a/b") == 2);
+}
+
+TEST_CASE("A pipe in place of a file is refused at once") {
+  const TemporaryFolder folder;
+  REQUIRE(mkfifo((folder.path() / "model.safetensors").c_str(), 0600) == 0);
+  CHECK(mentions(error_of([&] { File::open(folder.path() / "model.safetensors"); }), "is no regular file"));
+}
+
 TEST_CASE("A checkpoint that is damaged or lacks something is refused") {
   const TemporaryFolder folder;
   const fs::path saved = folder.path() / "step-1";
@@ -178,4 +208,31 @@ TEST_CASE("Consolidated: one file, plain names, any piece size, other types") {
       }
     }
   CHECK_FALSE(fs::exists(folder.path() / "model.safetensors.partial"));
+}
+
+TEST_CASE("Consolidated: a shape that the files do not fill is refused before memory is asked for") {
+  const TemporaryFolder folder;
+  for (const char* shape : {"1,4611686018427387903", "1,1000000000000", "2,8"}) {
+    {
+      File file = File::create(folder.path() / "w.safetensors");
+      const std::string header =
+          format_safetensors_header({{"w@0,0", DType::f32, {1, 4}, 0, 16}}, {{"shape:w", shape}});
+      file.write(header.data(), header.size());
+      file.write("0123456789abcdef", 16);
+      file.finish();
+    }
+    OpenCheckpoint from = open_checkpoint(folder.path());
+    CHECK(mentions(error_of([&] { consolidate(from, folder.path() / "out/model.safetensors", DType::f32); }),
+                   "but the files have 4 elements of it"));
+  }
+}
+
+TEST_CASE("Consolidated: what fails leaves nothing") {
+  const TemporaryFolder folder;
+  save(folder.path() / "step-1", 1);
+  OpenCheckpoint from = open_checkpoint(folder.path());
+  const fs::path file = folder.path() / "step-1" / rank_file_name(0, 1);
+  fs::resize_file(file, fs::file_size(file) - 8);
+  CHECK(error_of([&] { consolidate(from, folder.path() / "model.safetensors", DType::f32); }) != "");
+  CHECK(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()) == 1);
 }

@@ -76,6 +76,19 @@ const std::map<std::string, Case>& cases() {
         [](Communicator c) {
           float x[4] = {};
           c.receive(x, 4, 1, 3).wait();
+        }}},
+      {"short_part",
+       {10min,
+        [](MpiSession&, Communicator c) {
+          float x[8] = {}, y[8];
+          const std::vector<index_t> sent{1, 2, 1, 1}, received{2, 2, 2, 2};
+          c.all_to_all(x, sent, y, received).wait();
+          std::this_thread::sleep_for(10min);
+        },
+        [](Communicator c) {
+          float x[8] = {}, y[8];
+          const std::vector<index_t> counts{2, 2, 2, 2};
+          c.all_to_all(x, counts, y, counts).wait();
         }}}};
   return all;
 }

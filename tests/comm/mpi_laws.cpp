@@ -30,8 +30,7 @@ void mesh_has_its_groups(Communicator world) {
 }  // namespace
 
 /// Argument: the largest number of elements in one MPI call (a small one makes every call take its way around that
-/// limit), or none for MPI's own; then `sizes` to end with a message of the wrong size, after which the world is
-/// broken.
+/// limit), or none for MPI's own.
 int main(int argc, char** argv) {
   MpiOptions options;
   options.timeout = std::chrono::seconds(60);

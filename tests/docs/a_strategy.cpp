@@ -38,7 +38,7 @@ std::vector<double> gradient_range(const UnitGroups& groups, TensorView<const do
   UnitOptions options;
   options.reshard = false;                  // gathered weights stay until the optimizer's step
   options.reduce_each_micro_batch = false;  // gradients pile up until the last micro-batch
-  Unit<E> unit("linear", declarations.take(), groups, options);
+  Unit<E> unit(declarations.take(), groups, options);
   unit.allocate(memory, queue, nullptr, nullptr);
   unit.initialize(queue, 1);
 

@@ -19,7 +19,7 @@ struct RouterBench : Subject<E> {
   RouterBench(index_t dim, const MoeSizes& sizes)
       : router(this->declarations, dim, sizes),
         buffers(this->declarations.take_buffers()),
-        unit("router", this->declarations.take(), {}, {}),
+        unit(this->declarations.take(), {}, {}),
         arena(this->memory) {
     unit.allocate(this->memory, this->queue, nullptr, nullptr);
     this->fill(unit.master().data(), unit.size(), 1, 1);

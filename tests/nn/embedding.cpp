@@ -30,7 +30,7 @@ TEST_CASE("an embedding's gradients, tokens repeated") {
 TEST_CASE("an embedding picks rows") {
   test::Subject<E> s;
   Embedding<E> embedding(s.declarations, "e", 4, 2);
-  Unit<E> unit("u", s.declarations.take(), {}, {});
+  Unit<E> unit(s.declarations.take(), {}, {});
   unit.allocate(s.memory, s.queue, nullptr, nullptr);
   for (int i = 0; i < 8; ++i) unit.master().data()[i] = i;
   const std::int32_t tokens[] = {3, 0};

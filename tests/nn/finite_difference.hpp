@@ -72,7 +72,7 @@ class GradientLaw {
   /// `weight_scale`: how large the parameters are.
   explicit GradientLaw(Subject<E>& subject, double weight_scale = 0.4)
       : s_(subject),
-        unit_("subject", subject.declarations.take(), UnitGroups{}, UnitOptions{}),
+        unit_(subject.declarations.take(), UnitGroups{}, UnitOptions{}),
         kept_(subject.memory, arena_bytes),
         scratch_(subject.memory, arena_bytes) {
     unit_.allocate(s_.memory, s_.queue, nullptr, nullptr);

@@ -40,7 +40,7 @@ TEST_CASE("a linear's gradients") {
 TEST_CASE("a linear's input gradient replaces or adds") {
   test::Subject<E> s;
   Linear<E> linear(s.declarations, "w", 2, 2, LinearKind::replicated, Initializer::normal(1));
-  Unit<E> unit("u", s.declarations.take(), {}, {});
+  Unit<E> unit(s.declarations.take(), {}, {});
   unit.allocate(s.memory, s.queue, nullptr, nullptr);
   const double w[] = {1, 2, 3, 4};
   std::copy(w, w + 4, unit.master().data());

@@ -74,7 +74,7 @@ TEST_CASE("the gradients of a loss of the user's own") {
 
 TEST_CASE("the loss of even logits is log V a token that counts, and adds to the total") {
   LossSubject s(10, 3, 7);
-  Unit<E> unit("u", s.declarations.take(), {}, {});
+  Unit<E> unit(s.declarations.take(), {}, {});
   unit.allocate(s.memory, s.queue, nullptr, nullptr);  // weights are zero
   Arena<Cpu> scratch(s.memory);
   Context<E> c(s.queue, scratch);
@@ -86,7 +86,7 @@ TEST_CASE("the loss of even logits is log V a token that counts, and adds to the
 
 TEST_CASE("logits for generation are those that the loss is computed from") {
   LossSubject s(6, 3, 7);
-  Unit<E> unit("u", s.declarations.take(), {}, {});
+  Unit<E> unit(s.declarations.take(), {}, {});
   unit.allocate(s.memory, s.queue, nullptr, nullptr);
   test::Subject<E>::fill(unit.master().data(), unit.size(), 1, 1);
   Arena<Cpu> scratch(s.memory);

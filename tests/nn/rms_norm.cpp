@@ -58,7 +58,7 @@ TEST_CASE("an RMSNorm's gradients with the residual addition") {
 TEST_CASE("an RMSNorm made again is the same, bit by bit") {
   test::Subject<E> s;
   RmsNorm<E> norm(s.declarations, "norm", 33, 1e-5);
-  Unit<E> unit("u", s.declarations.take(), {}, {});
+  Unit<E> unit(s.declarations.take(), {}, {});
   unit.allocate(s.memory, s.queue, nullptr, nullptr);
   unit.initialize(s.queue, 1);
   CHECK(unit.master().data()[32] == 1);

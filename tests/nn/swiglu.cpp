@@ -29,7 +29,7 @@ TEST_CASE("a SwiGLU feed-forward's gradients") {
 TEST_CASE("a SwiGLU feed-forward by hand") {
   test::Subject<E> s;
   SwiGluFeedForward<E> ffn(s.declarations, 1, 1, 0.02);
-  Unit<E> unit("u", s.declarations.take(), {}, {});
+  Unit<E> unit(s.declarations.take(), {}, {});
   unit.allocate(s.memory, s.queue, nullptr, nullptr);
   for (const auto& e : unit.layout().entries())
     unit.master().data()[e.begin] = e.info.name == "w1.weight" ? 2 : e.info.name == "w2.weight" ? 3 : 5;

@@ -23,7 +23,8 @@ double sum_of_squares(TestTensor<A>& x, double start = 0) {
 template <class A>
 TestTensor<A> clip(double squares, double max_norm) {
   TestTensor<double> sum({1}, {squares});
-  TestTensor<A> out({2});
+  TestTensor<A> out({3});
+  out.at(2) = 5;
   ops::clip_scale<A, Cpu>(queue, sum, max_norm, out.view());
   CHECK(out.guards_intact());
   return out;
@@ -65,6 +66,7 @@ TEMPLATE_TEST_CASE("clip_scale brings the norm down to the maximum", "[gradient_
   auto out = clip<A>(16, 1);
   CHECK(out.at(0) == 4);
   CHECK(out.at(1) == Approx(1 / (4 + 1e-6)).epsilon(1e-6));
+  CHECK(out.at(2) == 5);
   CHECK(clip<A>(16, 8).at(1) == 1);
   CHECK(clip<A>(0, 1).at(0) == 0);
   CHECK(clip<A>(0, 1).at(1) == 1);
@@ -77,4 +79,5 @@ TEMPLATE_TEST_CASE("a norm that is not finite gives a scale that skips the step"
     for (double max_norm : {1.0, 0.0}) CHECK(std::isnan(clip<TestType>(squares, max_norm).at(1)));
   CHECK(std::isinf(clip<float>(1e100, 1).at(0)));  // finite in double, infinite as it is stored
   CHECK(std::isnan(clip<float>(1e100, 1).at(1)));
+  CHECK(clip<float>(1e100, 1).at(2) == 6);  // a step more that is skipped
 }

@@ -35,8 +35,8 @@ class Blocks {
       d.add(p[0], {"cut", {4 + 2 * u, 7}, Initializer::normal(1), {{Axis::tp, 0}}, false});
       d.add(p[1], {"whole", {5}, Initializer::normal(1), {}, false});
       units_.push_back(std::make_unique<Unit<E<T>>>(
-          "layers", d.take(),
-          UnitGroups{mesh_.communicator(Axis::dp_shard), mesh_.communicator(Axis::dp_replicate), tensor}, options));
+          d.take(), UnitGroups{mesh_.communicator(Axis::dp_shard), mesh_.communicator(Axis::dp_replicate), tensor},
+          options));
     }
     index_t largest = 0;
     for (auto& unit : units_) largest = std::max(largest, unit->size());
@@ -77,6 +77,22 @@ class Blocks {
         unit->invalidate();
     }
     ++steps_;
+  }
+
+  // A step that an exception ended: `begun` gradients were begun, of which all but the last were handed over.
+  void interrupted_step(int begun) {
+    for (auto& unit : units_) unit->begin_step(queue_);
+    for (int u = count; u-- > count - begun;) {
+      Unit<E<T>>& unit = *units_[static_cast<std::size_t>(u)];
+      unit.acquire();
+      unit.begin_gradient(queue_);
+      for (auto& p : parameters_[static_cast<std::size_t>(u)])
+        for (index_t i = 0; i < p.gradient.count(); ++i) p.gradient.data()[i] += 99;
+      if (u > count - begun) {
+        unit.end_gradient(queue_, true);
+        unit.release();
+      }
+    }
   }
 
   // A block's forward, with the gather of block `next` (none of them: -1) under way.
@@ -182,6 +198,19 @@ TEST_CASE("gradients that are partial over tp are summed over it, others are not
 TEST_CASE("what is gathered is the bf16 copy of the master weights") {
   for (const int shard : {1, 2})
     for (const bool reshard : {false, true}) check_steps<bf16>(degrees(1, shard), {reshard, true}, 2);
+}
+
+TEST_CASE("steps that were interrupted leave nothing to the next one") {
+  for (const bool reshard : {false, true})
+    for (const bool each : {false, true})
+      CHECK_NOTHROW(LocalWorld::run(2, [&](Communicator world) {
+        Blocks<float> blocks(world, degrees(1, 2), {reshard, each}, 2);
+        for (int begun = 1; begun <= Blocks<float>::count; ++begun) {
+          blocks.interrupted_step(begun);
+          blocks.interrupted_step(begun);
+          blocks.step(2);
+        }
+      }));
 }
 
 TEST_CASE("what was gathered ahead and not used gives way, and is gathered again") {

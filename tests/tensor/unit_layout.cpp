@@ -22,6 +22,13 @@ UnitLayout::Entry whole(std::string name, const Shape& shape, bool partial = fal
 // What is true of one flat position: the parameter and its logical element.
 using Owner = std::pair<std::size_t, index_t>;
 
+// The row-major index of a coordinate in a shape.
+index_t linear_index(const Shape& shape, const Shape& at) {
+  index_t i = 0;
+  for (int k = 0; k < shape.rank(); ++k) i = i * shape[k] + at[k];
+  return i;
+}
+
 // The map by the definition: each local element's place, one by one.
 std::map<index_t, Owner> owners(const UnitLayout& layout) {
   std::map<index_t, Owner> out;

@@ -4,6 +4,8 @@
 
 #include <array>
 #include <csignal>
+#include <cstring>
+#include <thread>
 
 #include "ashlar/comm/local.hpp"
 #include "ashlar/moe/token_dispatchers/all_to_all.hpp"
@@ -322,6 +324,17 @@ TEST_CASE("What a run starts from") {
     c.checkpoint.initial_load_path = "nowhere";
     CHECK(load(c) == std::tuple(true, 6, 48, true));
   }
+  SECTION("the step of another's that was asked for") {
+    c = config_of(fresh.path());
+    c.checkpoint.enable = false;
+    c.checkpoint.load_step = 3;
+    CHECK(mentions(error_of([&] { load(c); }), "--checkpoint.load_step"));
+    c.checkpoint.initial_load_path = folder.string();
+    c.checkpoint.initial_load_model_only = false;
+    CHECK(load(c) == std::tuple(true, 3, 24, true));
+    c.checkpoint.load_step = 5;
+    CHECK(mentions(error_of([&] { load(c); }), "step-5 is not there or not complete"));
+  }
   SECTION("less what is excluded") {
     c.checkpoint.exclude_from_loading = {"optimizer", "dataloader"};
     CHECK(load(c) == std::tuple(true, 6, 0, false));
@@ -337,6 +350,39 @@ TEST_CASE("What a run starts from") {
     train<SparseEnv>(sparse(config_of(fresh.path())), 3);
     CHECK(mentions(error_of([&] { load(config_of(fresh.path())); }), "which this model has not"));
   }
+}
+
+TEST_CASE("Ranks wait for one that writes or reads for longer than a step may take") {
+  TemporaryFolder folder;
+  Config c = config_of(folder.path());
+  c.parallelism.data_parallel_replicate_degree = 2;
+  LocalWorld::run(2,
+                  [&](Communicator world) {
+                    const Mesh mesh({.dp_replicate = 2, .dp_shard = 1}, world);
+                    Loader loader(std::make_shared<RandomTokens>(1, 64), 8, 8, world.rank(), 2);
+                    // Rank 0 owns everything, and is slow.
+                    std::vector<float> values(4, 1);
+                    StateRange range;
+                    range.layout = std::make_shared<const UnitLayout>(UnitLayout::of_whole("w", {4}));
+                    range.count = 4;
+                    range.owned = world.rank() == 0 ? 4 : 0;
+                    const auto slowly = [&](void* to, const void* from) {
+                      if (world.rank() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(400));
+                      std::memcpy(to, from, 16);
+                    };
+                    range.download = [&](void* host, index_t) { slowly(host, values.data()); };
+                    range.upload = [&](const void* host, index_t) { slowly(values.data(), host); };
+                    Checkpointer checkpointer(
+                        TrainerAccess{c, mesh, 8, {range}, {}, [] { return 3; }, [](std::int64_t) {}}, loader);
+                    CHECK(checkpointer.save(3, false));
+                    values.assign(4, 0);
+                    CHECK(checkpointer.load());
+                    CHECK(values == std::vector<float>(4, 1));
+                    // Afterwards it is as it was.
+                    if (world.rank() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(400));
+                    CHECK_THROWS_AS(world.barrier(), CommError);
+                  },
+                  {std::chrono::milliseconds(100)});
 }
 
 TEST_CASE("The last save may be weights alone, in another type") {

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -26,7 +27,7 @@ class File {
  public:
   /// For reading. Throws Error when there is no such file, or when it is no regular file.
   static File open(const std::filesystem::path& path) {
-    File file(path, ::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    File file(path, ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));  // a pipe must not block
     struct stat status {};
     if (::fstat(file.descriptor_, &status) != 0) file.fail_with("can't be examined", errno);
     if (!S_ISREG(status.st_mode)) fail(concat(path.string(), ": is no regular file"));
@@ -103,16 +104,40 @@ inline void sync_folder(const std::filesystem::path& folder) {
     fail(concat(folder.string(), ": can't be brought to the disk: ", std::generic_category().message(error)));
 }
 
-/// Writes a small file so that it is either there in full or not at all: under another name first, then renamed.
+/// Makes a folder, and those above it that are missing; returns when their names are on the disk.
 template <class CompiledOnce = void>
-void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
+void make_folder(const std::filesystem::path& folder) {
+  const std::filesystem::path path = std::filesystem::absolute(folder), above = path.parent_path();
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) return;
+  if (above != path) make_folder(above);
+  std::filesystem::create_directory(path, error);
+  if (error) fail(concat(path.string(), ": can't be made: ", error.message()));
+  sync_folder(above);
+}
+
+/// Writes a file so that it is either there in full or not at all: write(File&) under another name, which is then
+/// changed; what a failure leaves is removed.
+template <std::invocable<File&> Write>
+void write_file_atomically(const std::filesystem::path& path, Write&& write) {
   std::filesystem::path temporary = path;
   temporary += ".partial";
-  File file = File::create(temporary);
-  file.write(content.data(), content.size());
-  file.finish();
-  std::filesystem::rename(temporary, path);
-  sync_folder(path.parent_path());
+  std::error_code error;
+  try {
+    File file = File::create(temporary);
+    write(file);
+    file.finish();
+  } catch (...) {
+    std::filesystem::remove(temporary, error);
+    throw;
+  }
+  std::filesystem::rename(temporary, path, error);
+  if (error) fail(concat(path.string(), ": can't be put in place: ", error.message()));
+  sync_folder(std::filesystem::absolute(path).parent_path());
+}
+template <class CompiledOnce = void>
+void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
+  write_file_atomically(path, [&](File& file) { file.write(content.data(), content.size()); });
 }
 
 /// Reads pieces of a file that mostly follow one another, with few calls: small pieces come out of a window.

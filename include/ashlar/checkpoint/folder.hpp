@@ -24,12 +24,22 @@ inline std::filesystem::path step_folder(const std::filesystem::path& folder, st
   return folder / concat("step-", step);
 }
 
+namespace detail {
+/// Throws Error unless the reason is that there is nothing of that name: what can't be read may well be there.
+inline void check_readable(const std::filesystem::path& path, const std::error_code& error) {
+  if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory)
+    fail(concat(path.string(), ": can't be read: ", error.message()));
+}
+}  // namespace detail
+
 inline bool is_complete(const std::filesystem::path& checkpoint) {
   std::error_code error;
-  return std::filesystem::is_regular_file(checkpoint / Manifest::file_name, error);
+  const bool complete = std::filesystem::is_regular_file(checkpoint / Manifest::file_name, error);
+  detail::check_readable(checkpoint, error);
+  return complete;
 }
 
-/// All step-<N> of a folder, by N. A folder that is not there has none.
+/// All step-<N> of a folder, by N. A folder that is not there has none. Throws Error where it can't be read.
 template <class CompiledOnce = void>
 std::vector<StepFolder> list_steps(const std::filesystem::path& folder) {
   std::vector<StepFolder> steps;
@@ -45,6 +55,7 @@ std::vector<StepFolder> list_steps(const std::filesystem::path& folder) {
     if (bad != std::errc() || rest != last || step < 0 || step_folder(folder, step) != it->path()) continue;
     steps.push_back({step, is_complete(it->path()), it->path()});
   }
+  detail::check_readable(folder, error);
   std::sort(steps.begin(), steps.end(), [](const StepFolder& a, const StepFolder& b) { return a.step < b.step; });
   return steps;
 }
@@ -66,21 +77,24 @@ void remove_checkpoint(const std::filesystem::path& checkpoint) {
   std::filesystem::remove_all(checkpoint, ignored);
 }
 
-/// Deletes all complete checkpoints but the newest `keep` (0: none goes), and incomplete ones older than `saved`, which
-/// an interrupted save has left. Never deletes `saved`, the step just written: after a return to an older step it is
-/// not the greatest. One rank calls it.
+/// Once `saved` is written, it is the newest: complete ones of greater steps are of a run that went back since, and are
+/// set aside as step-<N>.abandoned, which nothing reads. Then deletes all but the newest `keep` complete checkpoints
+/// (0: none goes), and incomplete ones older than `saved`, which an interrupted save has left. One rank calls it.
 template <class CompiledOnce = void>
 void purge(const std::filesystem::path& folder, int keep, std::int64_t saved) {
-  if (keep == 0) return;
   std::vector<StepFolder> steps = list_steps(folder);
   std::reverse(steps.begin(), steps.end());
   int kept = 0;
   for (const StepFolder& s : steps) {
-    const bool stays = s.step == saved || (s.complete ? kept < keep : s.step > saved);
-    if (stays)
-      kept += s.complete;
-    else
+    if (s.step > saved && s.complete) {
+      std::filesystem::path aside = s.path;
+      aside += ".abandoned";
+      std::error_code ignored;
+      std::filesystem::remove_all(aside, ignored);
+      std::filesystem::rename(s.path, aside, ignored);
+    } else if (s.step <= saved && keep > 0 && !(s.complete && kept++ < keep)) {
       remove_checkpoint(s.path);
+    }
   }
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <exception>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <span>
@@ -69,30 +70,24 @@ std::uint64_t write_rank_file(const std::filesystem::path& path, std::span<const
     });
   }
   file.finish();
-  sync_folder(path.parent_path());
+  sync_folder(std::filesystem::absolute(path).parent_path());
   return file.size();
 }
 
-/// Runs `work`; afterwards all ranks know each one's result. Where it threw on any rank, throws on all: there its own
-/// exception, elsewhere an Error that names the rank. Collective.
+/// Runs `work`; afterwards all ranks know each one's result. Where it threw on any rank, throws Error on all: there
+/// with its own words, elsewhere naming the rank. Collective.
 template <class Work>
 std::vector<std::int64_t> all_or_none(Communicator& world, const std::string& what, Work&& work) {
   std::int64_t mine = -1;
-  std::exception_ptr error;
+  std::string error;
   try {
     mine = work();
-  } catch (...) {
-    error = std::current_exception();
+  } catch (const std::exception& e) {
+    error = e.what();
   }
   std::vector<std::int64_t> all(static_cast<std::size_t>(world.size()));
   world.all_gather(&mine, all.data(), 1).wait();
-  if (error) {
-    try {
-      std::rethrow_exception(error);
-    } catch (const std::exception& e) {
-      fail(concat("rank ", world.rank(), " could not ", what, ": ", e.what()));
-    }
-  }
+  if (mine < 0) fail(concat("rank ", world.rank(), " could not ", what, ": ", error));
   for (std::size_t r = 0; r < all.size(); ++r)
     if (all[r] < 0) fail(concat("rank ", r, " could not ", what, "; its own message says why"));
   return all;
@@ -102,7 +97,9 @@ std::vector<std::int64_t> all_or_none(Communicator& world, const std::string& wh
 
 /// Writes a checkpoint into `folder`, which is made or emptied first. `manifest` needs everything but the files; `type`
 /// is what elements are written as, their own where empty. Returns when all is on the disk. Where any rank fails, all
-/// throw, nothing is left, and no manifest has been there. Collective; the ranks share the file system.
+/// throw, and no manifest has been there since the first file was touched: no rest of it is taken for a checkpoint.
+/// Collective; the ranks share the file system, and wait for each other as long as the communicator's timeout lets
+/// them.
 template <class CompiledOnce = void>
 void save_checkpoint(const std::filesystem::path& folder, std::span<const StateRange> ranges, Manifest manifest,
                      Communicator world, std::optional<DType> type = {}) {
@@ -110,8 +107,9 @@ void save_checkpoint(const std::filesystem::path& folder, std::span<const StateR
   const int rank = world.rank(), size = world.size();
   detail::all_or_none(world, what, [&] {
     if (rank == 0) {
-      remove_checkpoint(folder);
-      std::filesystem::create_directories(folder);
+      if (std::filesystem::remove(folder / Manifest::file_name)) sync_folder(folder);  // or fails: before all else
+      std::filesystem::remove_all(folder);
+      make_folder(folder);
     }
     return 0;
   });
@@ -125,7 +123,6 @@ void save_checkpoint(const std::filesystem::path& folder, std::span<const StateR
     detail::all_or_none(world, what, [&] {
       if (rank == 0) {
         write_file_atomically(folder / Manifest::file_name, to_json(manifest));
-        sync_folder(folder.parent_path());
       }
       return 0;
     });

@@ -27,7 +27,8 @@ class CommError : public Error {
 enum class Reduce { sum, max };
 
 /// One operation under way. A Request keeps alive what the backend needs, not the caller's buffers: these must live and
-/// stay untouched until wait() returns. Destroying a pending Request waits for it, and swallows its error.
+/// stay untouched until wait() returns. Destroying a pending Request waits for it, and swallows its error; while
+/// an exception unwinds, it gives the operation up instead, as the buffers go away.
 class Request {
  public:
   struct State {
@@ -60,7 +61,7 @@ class Request {
   void abandon() noexcept {
     try {
       wait();
-    } catch (const Error&) {  // the error that made the owner unwind is the one to report
+    } catch (...) {  // the error that made the owner unwind is the one to report
     }
   }
   std::shared_ptr<State> state_;
@@ -89,8 +90,8 @@ class CommunicatorBackend {
   /// The ranks that gave the same color, ordered by (key, rank). Null for a negative color.
   inline virtual std::shared_ptr<CommunicatorBackend> split(int color, int key, std::string name);
   /// How long an operation may take, from its call on, before it is an error; and the step that such an error names.
-  /// Both belong to the rank: they hold in every group that was made from the same world.
-  virtual void set_timeout(std::chrono::milliseconds) = 0;
+  /// Both belong to the rank: they hold in every group that was made from the same world. Returns the timeout before.
+  virtual std::chrono::milliseconds set_timeout(std::chrono::milliseconds) = 0;
   virtual void set_step(std::int64_t step) = 0;
   /// What a MetaFloat stands for. Only where nothing is sent can there be any.
   virtual DType meta_float() const { return DType::f32; }
@@ -189,8 +190,9 @@ class Communicator {
   Communicator split(int color, int key, std::string name) {
     return backend_ ? Communicator(backend_->split(color, key, std::move(name))) : Communicator();
   }
-  void set_timeout(std::chrono::milliseconds timeout) {
-    if (backend_) backend_->set_timeout(timeout);
+  /// Returns the timeout before.
+  std::chrono::milliseconds set_timeout(std::chrono::milliseconds timeout) {
+    return backend_ ? backend_->set_timeout(timeout) : timeout;
   }
   void set_step(std::int64_t step) {
     if (backend_) backend_->set_step(step);

@@ -90,7 +90,7 @@ class FakeBackend final : public CommunicatorBackend {
   std::shared_ptr<CommunicatorBackend> split(int, int, std::string) override {
     fail("a Fake communicator can't split, because the other ranks' colors are unknown: use group(ranks, name)");
   }
-  void set_timeout(std::chrono::milliseconds) override {}
+  std::chrono::milliseconds set_timeout(std::chrono::milliseconds timeout) override { return timeout; }
   void set_step(std::int64_t) override {}
   DType meta_float() const override { return meta_float_; }
 

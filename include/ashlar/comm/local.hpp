@@ -52,9 +52,9 @@ class LocalBackend final : public CommunicatorBackend {
   Request receive(void* data, index_t count, DType type, int peer, int tag) override;
   std::shared_ptr<CommunicatorBackend> group(std::span<const int> ranks, std::string name) override;
 
-  void set_timeout(std::chrono::milliseconds timeout) override {
+  std::chrono::milliseconds set_timeout(std::chrono::milliseconds timeout) override {
     const std::lock_guard lock(group_->world->mutex);
-    group_->rank_state(rank_).timeout = timeout;
+    return std::exchange(group_->rank_state(rank_).timeout, timeout);
   }
   void set_step(std::int64_t step) override {
     const std::lock_guard lock(group_->world->mutex);

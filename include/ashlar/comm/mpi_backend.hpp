@@ -54,7 +54,8 @@ struct MpiExtent {
 /// A group over MPI. Data moves by MPI's non-blocking collectives; reductions are this class's own, in rank order, so
 /// that they have the same bits on all ranks, in all runs and on all backends, which MPI's do not promise. all_reduce
 /// sends each rank its block of all buffers, adds there, and gathers the sums: the bytes of a ring, in two stages.
-/// Calls that do not match between ranks are not looked for: they time out, or MPI notices that a message is too long.
+/// Collectives that do not match between ranks are not looked for: they time out, or MPI notices that a message is too
+/// long.
 class MpiBackend final : public CommunicatorBackend {
  public:
   explicit MpiBackend(std::shared_ptr<MpiGroup> group) : group_(std::move(group)) {}
@@ -72,7 +73,9 @@ class MpiBackend final : public CommunicatorBackend {
   inline Request receive(void* data, index_t count, DType type, int peer, int tag) override;
   inline Request barrier() override;
   inline std::shared_ptr<CommunicatorBackend> group(std::span<const int> ranks, std::string name) override;
-  void set_timeout(std::chrono::milliseconds timeout) override { group_->context->timeout = timeout; }
+  std::chrono::milliseconds set_timeout(std::chrono::milliseconds timeout) override {
+    return std::exchange(group_->context->timeout, timeout);
+  }
   void set_step(std::int64_t step) override { group_->context->step = step; }
 
  private:
@@ -188,9 +191,9 @@ inline Request MpiBackend::all_to_all(const void* send, std::span<const index_t>
       copy_elements(to, from, send_counts[r], type);
     } else {
       if (receive_counts[r] > 0)
-        operation->check_call(
-            MPI_Irecv(to, in.count, in.type, static_cast<int>(r), operation->tag(), group_->second, operation->add()),
-            "MPI_Irecv");
+        operation->check_call(MPI_Irecv(to, in.count, in.type, static_cast<int>(r), operation->tag(), group_->second,
+                                        operation->add(receive_counts[r])),
+                              "MPI_Irecv");
       if (send_counts[r] > 0)
         operation->check_call(MPI_Isend(from, out.count, out.type, static_cast<int>(r), operation->tag(),
                                         group_->second, operation->add()),
@@ -222,7 +225,7 @@ inline Request MpiBackend::send(const void* data, index_t count, DType type, int
 inline Request MpiBackend::receive(void* data, index_t count, DType type, int peer, int tag) {
   const auto operation = begin({Kind::receive, count, type, Reduce::sum, peer, tag});
   const MpiExtent extent(count, type, max_count());
-  operation->check_call(MPI_Irecv(data, extent.count, extent.type, peer, tag, group_->first, operation->add()),
+  operation->check_call(MPI_Irecv(data, extent.count, extent.type, peer, tag, group_->first, operation->add(count)),
                         "MPI_Irecv");
   return operation->start();
 }
@@ -255,17 +258,7 @@ inline std::shared_ptr<CommunicatorBackend> MpiBackend::group(std::span<const in
     check_mpi(MPI_Isend(nullptr, 0, MPI_BYTE, r, 0, context.control, &sent.emplace_back()), "MPI_Isend");
     check_mpi(MPI_Irecv(nullptr, 0, MPI_BYTE, r, 0, context.control, &arrived.emplace_back()), "MPI_Irecv");
   }
-  const bool complete = poll_mpi(MpiClock::now() + context.timeout, [&] {
-    context.progress();
-    for (std::size_t i = missing.size(); i-- > 0;) {
-      int done = 0;
-      check_mpi(MPI_Test(&arrived[i], &done, MPI_STATUS_IGNORE), "MPI_Test");
-      if (!done) continue;
-      missing.erase(missing.begin() + static_cast<std::ptrdiff_t>(i));
-      arrived.erase(arrived.begin() + static_cast<std::ptrdiff_t>(i));
-    }
-    return missing.empty();
-  });
+  const bool complete = poll_answers(MpiClock::now() + context.timeout, missing, arrived, [&] { context.progress(); });
   if (!complete) {
     const std::string error = concat(made->error_start(what), "timed out after ", context.timeout.count(),
                                      " ms: ", rank_list(missing), " did not arrive");

@@ -43,6 +43,24 @@ bool poll_mpi(MpiClock::time_point deadline, F&& ready) {
   return true;
 }
 
+/// Polls until all of `ranks` have answered, each by its request; those that have not are left. Calls again() in
+/// between.
+template <class F>
+bool poll_answers(MpiClock::time_point deadline, std::vector<int>& ranks, std::vector<MPI_Request>& answers,
+                  F&& again) {
+  return poll_mpi(deadline, [&] {
+    again();
+    for (std::size_t i = ranks.size(); i-- > 0;) {
+      int complete = 0;
+      check_mpi(MPI_Test(&answers[i], &complete, MPI_STATUS_IGNORE), "MPI_Test");
+      if (!complete) continue;
+      ranks.erase(ranks.begin() + static_cast<std::ptrdiff_t>(i));
+      answers.erase(answers.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+    return ranks.empty();
+  });
+}
+
 class MpiOperation;
 struct MpiGroup;
 
@@ -66,8 +84,9 @@ struct MpiContext {
   void progress();
 };
 
-/// The members and MPI communicators of a group. `second` carries the second stages of all_reduce: these begin when a
-/// rank gets to them, and on a communicator of their own they still begin in the same order on all ranks.
+/// The members and MPI communicators of a group. `second` carries the messages of all_to_all and the second stages of
+/// all_reduce: these begin when a rank gets to them, and on a communicator of their own they still begin in the same
+/// order on all ranks.
 struct MpiGroup {
   std::shared_ptr<MpiContext> context;
   std::vector<int> ranks;  // in the world
@@ -114,8 +133,12 @@ class MpiOperation final : public Request::State, public std::enable_shared_from
   }
   /// A tag for messages that belong to this call: MPI promises tags up to 32767.
   int tag() const { return static_cast<int>(call_ % 32768); }
-  /// A place for the MPI request of the stage that is being set up.
-  MPI_Request* add() { return &requests_.emplace_back(MPI_REQUEST_NULL); }
+  /// A place for the MPI request of the stage that is being set up; one that receives a message knows its elements.
+  MPI_Request* add(index_t expected = -1) {
+    expected_.resize(requests_.size(), -1);
+    expected_.push_back(expected);
+    return &requests_.emplace_back(MPI_REQUEST_NULL);
+  }
   /// Memory that lives as long as the operation.
   std::byte* scratch(index_t count) {
     scratch_ = std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(count) * size_of(what_.type));
@@ -136,7 +159,7 @@ class MpiOperation final : public Request::State, public std::enable_shared_from
  private:
   bool between_two() const { return what_.kind == Operation::Kind::send || what_.kind == Operation::Kind::receive; }
   std::string error_start() const { return comm_error_start(group_->context->rank, step_, group_->name, what_); }
-  void check_received(const MPI_Status& status) const;
+  void check_received(const MPI_Status& status, index_t expected) const;
   std::string roll_call() const;
 
   std::shared_ptr<MpiGroup> group_;
@@ -147,6 +170,7 @@ class MpiOperation final : public Request::State, public std::enable_shared_from
   std::uint64_t call_ = 0;
   std::int64_t turn_ = -1;  // of the second stage, or -1
   std::vector<MPI_Request> requests_;
+  std::vector<index_t> expected_;  // beside the requests: a message's elements, or -1
   std::unique_ptr<std::byte[]> scratch_;
   std::list<std::vector<int>> integers_;  // counts and displacements, which MPI reads until the stage is complete
   bool done_ = false;
@@ -159,17 +183,19 @@ inline void MpiContext::progress() {
 /// Returns whether the operation is done.
 inline bool MpiOperation::advance() {
   try {
-    for (MPI_Request& request : requests_) {
+    for (std::size_t i = 0; i < requests_.size(); ++i) {
+      MPI_Request& request = requests_[i];
       if (request == MPI_REQUEST_NULL) continue;
       int complete = 0;
       MPI_Status status;
       check_mpi(MPI_Test(&request, &complete, &status), "MPI_Test");
       if (!complete) return false;
-      if (what_.kind == Operation::Kind::receive) check_received(status);
+      if (expected_[i] >= 0) check_received(status, expected_[i]);
     }
     if (turn_ >= 0 && static_cast<std::uint64_t>(turn_) != group_->next_turn) return false;
     if (std::exchange(turn_, -1) >= 0) ++group_->next_turn;
     requests_.clear();
+    expected_.clear();
     if (auto finish = std::exchange(then, nullptr)) finish();
   } catch (const CommError& e) {
     group_->context->fail_all(e.what());
@@ -198,11 +224,13 @@ inline void MpiOperation::wait() {
   throw CommError(error_start() + reason);
 }
 
-inline void MpiOperation::check_received(const MPI_Status& status) const {
+inline void MpiOperation::check_received(const MPI_Status& status, index_t expected) const {
   MPI_Count bytes = 0;
   check_mpi(MPI_Get_elements_x(&status, MPI_BYTE, &bytes), "MPI_Get_elements_x");
   const index_t count = static_cast<index_t>(bytes) / static_cast<index_t>(size_of(what_.type));
-  if (count != what_.count) throw CommError(concat("the message has ", count, " elements"));
+  if (count == expected) return;
+  const std::string from = concat("rank ", group_->ranks[static_cast<std::size_t>(status.MPI_SOURCE)]);
+  throw CommError(concat("the message of ", from, " has ", count, " elements, not ", expected));
 }
 
 /// MPI can't say who is missing. So ranks that time out tell each other, and name those that they have not heard from.
@@ -221,16 +249,7 @@ inline std::string MpiOperation::roll_call() const {
     MPI_Irecv(nullptr, 0, MPI_BYTE, r, tag, context.control, &answers.emplace_back(MPI_REQUEST_NULL));
   }
   const auto patience = std::min(timeout_, std::chrono::milliseconds(1000));
-  poll_mpi(MpiClock::now() + patience, [&] {
-    for (std::size_t i = silent.size(); i-- > 0;) {
-      int complete = 0;
-      MPI_Test(&answers[i], &complete, MPI_STATUS_IGNORE);
-      if (!complete) continue;
-      silent.erase(silent.begin() + static_cast<std::ptrdiff_t>(i));
-      answers.erase(answers.begin() + static_cast<std::ptrdiff_t>(i));
-    }
-    return silent.empty();
-  });
+  poll_answers(MpiClock::now() + patience, silent, answers, [] {});
   return silent.empty() ? "all ranks wait for it (do they make the same calls in the same order?)"
                         : rank_list(silent) + " did not answer";
 }

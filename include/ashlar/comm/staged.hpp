@@ -68,7 +68,9 @@ class StagedBackend final : public CommunicatorBackend {
   std::shared_ptr<CommunicatorBackend> group(std::span<const int> ranks, std::string name) override {
     return std::make_shared<StagedBackend>(inner_->group(ranks, std::move(name)), *queue_);
   }
-  void set_timeout(std::chrono::milliseconds timeout) override { inner_->set_timeout(timeout); }
+  std::chrono::milliseconds set_timeout(std::chrono::milliseconds timeout) override {
+    return inner_->set_timeout(timeout);
+  }
   void set_step(std::int64_t step) override { inner_->set_step(step); }
 
  private:

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -34,7 +35,7 @@ Degrees resolve_degrees(Degrees degrees, int world_size) {
   };
   const Flag pipeline{"--parallelism.pipeline_parallel_degree", degrees.pp};
   const Flag replicate{"--parallelism.data_parallel_replicate_degree", degrees.dp_replicate};
-  const Flag context{"--parallelism.context_parallel_degree", degrees.cp};
+  const Flag context{"the degree cp", degrees.cp};
   const Flag tensor{"--parallelism.tensor_parallel_degree", degrees.tp};
   const Flag expert{"--parallelism.expert_parallel_degree", degrees.ep};
   const std::string_view shard = "--parallelism.data_parallel_shard_degree";
@@ -47,8 +48,12 @@ Degrees resolve_degrees(Degrees degrees, int world_size) {
   index_t others = 1;
   std::string product;
   for (const Flag& flag : {pipeline, replicate, context, tensor}) {
+    if (flag.name == context.name && flag.degree == 1) continue;  // no flag sets it yet
     others *= flag.degree;
     product += concat(product.empty() ? "" : ", ", flag.name, " ", flag.degree);
+    if (others > std::numeric_limits<int>::max())
+      throw ConfigError(
+          concat("The degrees ", product, " make groups of ", others, " ranks, more than a run can have."));
   }
   if (degrees.dp_shard == -1) {
     if (world_size % others != 0)
@@ -65,9 +70,8 @@ Degrees resolve_degrees(Degrees degrees, int world_size) {
   const int inner = degrees.dp_shard * degrees.cp * degrees.tp;
   if (inner % degrees.ep != 0)
     throw ConfigError(concat(expert.name, " is ", degrees.ep, ", which does not divide the ", inner,
-                             " ranks that experts are spread over (", shard, " ", degrees.dp_shard, " x ", context.name,
-                             " ", degrees.cp, " x ", tensor.name, " ", degrees.tp, "). Choose a divisor of ", inner,
-                             "."));
+                             " ranks that experts are spread over (", shard, " ", degrees.dp_shard, " x ", tensor.name,
+                             " ", degrees.tp, "). Choose a divisor of ", inner, "."));
   return degrees;
 }
 

@@ -19,7 +19,6 @@ class TransformerBlock {
   using ConstView = TensorView<const T, D>;
 
   struct Saved {
-    ConstView x;  // [N / tp, dim], the caller's
     typename RmsNorm<E>::Saved attention_norm;
     typename Attention<E>::Saved attention;
     typename RmsNorm<E>::Saved ffn_norm;
@@ -47,7 +46,6 @@ class TransformerBlock {
   View forward(Context<E>& c, ConstView x, Saved& saved) {
     View y = c.template kept<T>({x.rows(), x.cols()});
     ArenaScope scope(c.scratch_arena());
-    saved.x = x;
     {
       typename Context<E>::Path path(c, "attention");
       View normed = attention_norm_.forward(c, x, saved.attention_norm);

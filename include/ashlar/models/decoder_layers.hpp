@@ -36,16 +36,9 @@ struct MoeBlock {
 };
 template <class E>
 struct MoeBlock<E, SwiGlu> {
-  using type = std::monostate;
-};
-
-template <class Block>
-struct SavedOf {
-  using type = typename Block::Saved;
-};
-template <>
-struct SavedOf<std::monostate> {
-  using type = std::monostate;
+  struct type {  // no layer has one
+    struct Saved {};
+  };
 };
 
 }  // namespace detail
@@ -70,10 +63,7 @@ class DecoderLayers {
   using Kinds = detail::FeedForwardKinds<E, typename E::Recipe::FeedForward>;
   using DenseBlock = typename Kinds::Dense;
   using MoeBlock = typename detail::MoeBlock<E, typename E::Recipe::FeedForward>::type;
-  using BlockSaved =
-      std::conditional_t<Kinds::has_moe,
-                         std::variant<typename DenseBlock::Saved, typename detail::SavedOf<MoeBlock>::type>,
-                         std::variant<typename DenseBlock::Saved>>;
+  using BlockSaved = std::variant<typename DenseBlock::Saved, typename MoeBlock::Saved>;
   using Buffer = typename Declarations<E>::Buffer;
 
   /// One row of the table: the block of whichever kind the layer is, and its units.
@@ -100,6 +90,12 @@ class DecoderLayers {
   DecoderLayers(const DecoderLayers&) = delete;
   DecoderLayers& operator=(const DecoderLayers&) = delete;
 
+ private:
+  // Above the units: one that ends while its exchange is under way waits for it, in a buffer that it has borrowed.
+  std::optional<typename Unit<E>::ValuePool> value_pool_;
+  std::optional<typename Unit<E>::GradientPool> gradient_pool_;
+
+ public:
   std::unique_ptr<Embedding<E>> embedding;  // null on a stage that does not begin the model
   std::vector<Layer> layers;
   std::unique_ptr<OutputLoss<E>> output;  // null on a stage that does not end it
@@ -151,7 +147,7 @@ class DecoderLayers {
     if (range.embedding) {
       embedding = std::make_unique<Embedding<E>>(d, "tok_embeddings", sizes_.vocab_size, sizes_.dim,
                                                  sizes_.tied ? output_initializer(sizes_.dim) : Initializer::normal(1));
-      embedding_unit = add_unit("tok_embeddings", d.take(), ends);
+      embedding_unit = add_unit(d.take(), ends);
     }
     for (int l = range.begin; l < range.end; ++l) {
       const std::string name = "layers." + std::to_string(l);
@@ -162,15 +158,15 @@ class DecoderLayers {
       }
       std::vector<typename Declarations<E>::Entry> block, experts;
       for (auto& e : d.take()) (e.info.expert ? experts : block).push_back(std::move(e));
-      add_unit(name, std::move(block), setup_.units);
-      if (!experts.empty()) add_unit(name + ".moe.experts", std::move(experts), setup_.units);
+      add_unit(std::move(block), setup_.units);
+      if (!experts.empty()) add_unit(std::move(experts), setup_.units);
       layer.units = units.size() - layer.first_unit;
       layers.push_back(std::move(layer));
     }
     if (range.output) {
       output = std::make_unique<OutputLoss<E>>(d, sizes_.vocab_size, sizes_.dim, sizes_.norm_eps,
                                                sizes_.tied ? &embedding->weight() : nullptr);
-      output_unit = add_unit("output", d.take(), ends);
+      output_unit = add_unit(d.take(), ends);
     }
     buffers = d.take_buffers();
   }
@@ -195,12 +191,11 @@ class DecoderLayers {
         d, attention, sizes_.norm_eps, cached_as, rope_, std, "feed_forward",
         [&](Declarations<E>& inner) { return SwiGluFeedForward<E>(inner, sizes_.dim, sizes_.hidden_dim, std); });
   }
-  Unit<E>* add_unit(std::string name, std::vector<typename Declarations<E>::Entry> entries,
-                    const UnitOptions& options) {
+  Unit<E>* add_unit(std::vector<typename Declarations<E>::Entry> entries, const UnitOptions& options) {
     const bool experts = !entries.empty() && entries.front().info.expert;
     const Mesh& mesh = setup_.mesh;
     units.push_back(std::make_unique<Unit<E>>(
-        std::move(name), std::move(entries),
+        std::move(entries),
         UnitGroups{mesh.communicator(experts ? Axis::efsdp : Axis::dp_shard), mesh.communicator(Axis::dp_replicate),
                    experts ? Communicator() : mesh.communicator(Axis::tp)},
         options));
@@ -226,8 +221,6 @@ class DecoderLayers {
   StageSetup<E> setup_;
   DecoderSizes sizes_;
   RopeTable<E> rope_;
-  std::optional<typename Unit<E>::ValuePool> value_pool_;
-  std::optional<typename Unit<E>::GradientPool> gradient_pool_;
 };
 
 }  // namespace ashlar::inline v0

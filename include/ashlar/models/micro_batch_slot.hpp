@@ -50,6 +50,7 @@ class MicroBatchSlots {
       }
       slot->arena.clear();
       slot->done = 0;
+      slot->deferred = {};
     }
     return *slot;
   }

@@ -15,18 +15,20 @@ struct ExpertRows {
   TensorView<const std::int32_t, typename E::Device> offsets;      // [local experts + 1]
 };
 
-/// A dispatcher module over E experts in all.
-///   dispatch  rows of x [N, dim] to the experts; the rows are recomputable, the plan of who goes where is kept in
-///   Saved redispatch  makes the rows again by the plan combine   y [N, dim] += each token's weighted sum of its
-///   experts' rows combine_backward  the gradients of the experts' rows (returned, R rows) and of the weights [N, k]
-///   dispatch_backward  dx [N, dim] += the gradient of x
+/// A dispatcher module, made of (declarations, number of experts in all). Its members:
+/// - dispatch: the rows of x [N, dim] go to the experts. The rows are recomputable; the plan of who goes where is kept
+///   in Saved.
+/// - redispatch: makes the rows again by the plan.
+/// - combine: y [N, dim] += each token's weighted sum of its experts' rows.
+/// - combine_backward: the gradients of the experts' rows (returned, R rows) and of the weights [N, k].
+/// - dispatch_backward: dx [N, dim] += the gradient of x.
 template <class T, class E>
-concept DispatcherModule = std::constructible_from < T,
-        Declarations<E>
-&, index_t > &&requires(T t, Context<E>& c, TensorView<const typename E::Compute, typename E::Device> x,
-                        const RoutedTokens<E>& routed, typename T::Saved& saved,
-                        TensorView<typename E::Compute, typename E::Device> y,
-                        TensorView<Acc<typename E::Compute>, typename E::Device> dweights) {
+concept DispatcherModule = requires(T t, Declarations<E>& declarations, index_t experts, Context<E>& c,
+                                    TensorView<const typename E::Compute, typename E::Device> x,
+                                    const RoutedTokens<E>& routed, typename T::Saved& saved,
+                                    TensorView<typename E::Compute, typename E::Device> y,
+                                    TensorView<Acc<typename E::Compute>, typename E::Device> dweights) {
+  T(declarations, experts);
   { t.dispatch(c, x, routed, saved) } -> std::same_as<ExpertRows<E>>;
   { t.redispatch(c, x, saved) } -> std::same_as<ExpertRows<E>>;
   t.combine(c, x, saved, y);

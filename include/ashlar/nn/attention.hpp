@@ -89,7 +89,7 @@ class Attention {
     saved.value = c.template kept<T>({n, wk_.out_dim()});
     saved.out = c.template kept<T>({n, wq_.out_dim()});
     saved.lse = c.template kept<Acc<T>>({n * sizes_.num_heads / ranks_});
-    gather(c, saved);
+    saved.all = all_rows(c, saved.x);
     wq_.forward(c, saved.all, saved.query);
     wk_.forward(c, saved.all, saved.key);
     wv_.forward(c, saved.all, saved.value);
@@ -105,32 +105,17 @@ class Attention {
     else
       ops::attention<MaskT, T>(c.queue, shape(c), mask(c), saved.query, saved.key, saved.value, saved.out, saved.lse);
     c.observe("out", saved.out);
-    if (tensor_parallel(c)) {
-      ArenaScope scope(c.scratch_arena());
-      View partial = c.template scratch<T>({n, sizes_.dim});
-      wo_.forward(c, ConstView(saved.out), partial);
-      reduce_scatter_rows<E, T>(c, partial, y);
-    } else {
-      wo_.forward(c, ConstView(saved.out), y);
-    }
+    sum_rows(c, y, [&](View target) { wo_.forward(c, ConstView(saved.out), target); });
     return y;
   }
   /// Makes `all` again; saved.x must be valid.
-  void recompute(Context<E>& c, Saved& saved) const { gather(c, saved); }
+  void recompute(Context<E>& c, Saved& saved) const { saved.all = all_rows(c, saved.x); }
 
   /// dx [N / tp, dim] of dy [N / tp, dim], in scratch; accumulates the weight gradients.
   View backward(Context<E>& c, ConstView dy, const Saved& saved) {
     View dx = c.template scratch<T>({dy.rows(), dy.cols()});
     ArenaScope scope(c.scratch_arena());
-    const index_t n = c.batch.rows();
-    ConstView dy_all = dy;
-    if (tensor_parallel(c)) {
-      View all = c.template operand<T>({n, sizes_.dim});
-      gather_rows<E, T>(c, dy, all);
-      dy_all = all;
-    } else {
-      dy_all = c.template stable<T>(dy);
-    }
+    const ConstView dy_all = all_gradient_rows(c, dy);
     View dq = c.template operand<T>(saved.query.shape()), dk = c.template operand<T>(saved.key.shape()),
          dv = c.template operand<T>(saved.value.shape());
     {
@@ -150,11 +135,11 @@ class Attention {
     wq_.weight_gradient(c, dq, saved.all);
     wk_.weight_gradient(c, dk, saved.all);
     wv_.weight_gradient(c, dv, saved.all);
-    View target = tensor_parallel(c) ? c.template scratch<T>({n, sizes_.dim}) : dx;
-    wq_.input_gradient(c, dq, target);
-    wk_.input_gradient(c, dk, target, true);
-    wv_.input_gradient(c, dv, target, true);
-    if (tensor_parallel(c)) reduce_scatter_rows<E, T>(c, target, dx);
+    sum_rows(c, dx, [&](View target) {
+      wq_.input_gradient(c, dq, target);
+      wk_.input_gradient(c, dk, target, true);
+      wv_.input_gradient(c, dv, target, true);
+    });
     return dx;
   }
 
@@ -176,14 +161,6 @@ class Attention {
       return {c.batch.document_start.data(), c.cache ? c.cache->capacity : c.batch.seq_len};
     else
       return {};
-  }
-  void gather(Context<E>& c, Saved& saved) const {
-    saved.all = saved.x;
-    if (tensor_parallel(c)) {
-      View all = c.template recomputable<T>({c.batch.rows(), sizes_.dim});
-      gather_rows<E, T>(c, saved.x, all);
-      saved.all = all;
-    }
   }
   // Appends the new keys and values to the cache and attends to all of it.
   void attend_cached(Context<E>& c, Saved& saved) const {

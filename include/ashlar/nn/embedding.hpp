@@ -23,7 +23,6 @@ class Embedding {
 
   const Parameter<E>& weight() const { return weight_; }
   Parameter<E>& weight() { return weight_; }
-  index_t first_id() const { return first_id_; }
 
   /// The rows [N / tp, dim] of this rank's part of the micro-batch's tokens, kept.
   View forward(Context<E>& c) const {

@@ -27,7 +27,6 @@ class Linear {
   }
 
   index_t out_dim() const { return weight_.value.dim(0); }
-  index_t in_dim() const { return weight_.value.dim(1); }
 
   /// y [N, out] of x [N, in]; U is the compute type or the type that its sums are kept in.
   template <class U>

@@ -1,6 +1,6 @@
 // The end of a decoder: norm, output projection and loss, chunk by chunk of rows, so that logits [N, V] never exist at
 // once. The gradient of the loss is known in forward (the scale is), so forward does the projection's backward too.
-// Used by models/decoder.hpp.
+// Used by models/decoder.hpp. Read next: nn/loss.hpp.
 #pragma once
 
 #include <algorithm>

@@ -30,4 +30,35 @@ void reduce_scatter_rows(Context<E>& c, std::type_identity_t<TensorView<const T,
   c.tensor_parallel.reduce_scatter(partial.data(), part.data(), part.count()).wait();
 }
 
+/// All rows [N, D] of a module's input [N / tp, D], which `recompute` can gather again; the input itself without tp.
+template <class E>
+TensorView<const typename E::Compute, typename E::Device> all_rows(
+    Context<E>& c, TensorView<const typename E::Compute, typename E::Device> part) {
+  using T = typename E::Compute;
+  if (!tensor_parallel(c)) return part;
+  auto all = c.template recomputable<T>({part.rows() * c.tensor_parallel.size(), part.cols()});
+  gather_rows<E, T>(c, part, all);
+  return all;
+}
+/// All rows [N, D] of the gradient of its output [N / tp, D], as a factor of weight gradients.
+template <class E>
+TensorView<const typename E::Compute, typename E::Device> all_gradient_rows(
+    Context<E>& c, TensorView<const typename E::Compute, typename E::Device> part) {
+  using T = typename E::Compute;
+  if (!tensor_parallel(c)) return c.template stable<T>(part);
+  auto all = c.template operand<T>({part.rows() * c.tensor_parallel.size(), part.cols()});
+  gather_rows<E, T>(c, part, all);
+  return all;
+}
+/// `part` [N / tp, D] becomes this rank's rows of the sum over tp of what product(target) writes to target [N, D].
+template <class E, class Product>
+void sum_rows(Context<E>& c, TensorView<typename E::Compute, typename E::Device> part, Product&& product) {
+  using T = typename E::Compute;
+  if (!tensor_parallel(c)) return product(part);
+  ArenaScope scope(c.scratch_arena());
+  auto partial = c.template scratch<T>({part.rows() * c.tensor_parallel.size(), part.cols()});
+  product(partial);
+  reduce_scatter_rows<E, T>(c, partial, part);
+}
+
 }  // namespace ashlar::inline v0

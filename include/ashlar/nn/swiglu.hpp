@@ -35,24 +35,17 @@ class SwiGluFeedForward {
     saved.x = x;
     saved.gate = c.template kept<T>({rows(c, x), w1_.out_dim()});
     saved.up = c.template kept<T>({rows(c, x), w1_.out_dim()});
-    gather(c, saved);
+    saved.all = all_rows(c, saved.x);
     w1_.forward(c, saved.all, saved.gate);
     w3_.forward(c, saved.all, saved.up);
     activate(c, saved);
     c.observe("h", saved.h);
-    if (tensor_parallel(c)) {
-      ArenaScope scope(c.scratch_arena());
-      View partial = c.template scratch<T>({rows(c, x), x.cols()});
-      w2_.forward(c, ConstView(saved.h), partial);
-      reduce_scatter_rows<E, T>(c, partial, y);
-    } else {
-      w2_.forward(c, ConstView(saved.h), y);
-    }
+    sum_rows(c, y, [&](View target) { w2_.forward(c, ConstView(saved.h), target); });
     return y;
   }
   /// Makes `all` and `h` again; saved.x must be valid.
   void recompute(Context<E>& c, Saved& saved) const {
-    gather(c, saved);
+    saved.all = all_rows(c, saved.x);
     activate(c, saved);
   }
 
@@ -60,38 +53,23 @@ class SwiGluFeedForward {
   View backward(Context<E>& c, ConstView dy, const Saved& saved) {
     View dx = c.template scratch<T>({dy.rows(), dy.cols()});
     ArenaScope scope(c.scratch_arena());
-    ConstView dy_all = dy;
-    if (tensor_parallel(c)) {
-      View all = c.template operand<T>({rows(c, dy), dy.cols()});
-      gather_rows<E, T>(c, dy, all);
-      dy_all = all;
-    } else {
-      dy_all = c.template stable<T>(dy);
-    }
+    const ConstView dy_all = all_gradient_rows(c, dy);
     View dgate = c.template operand<T>(saved.gate.shape()), dup = c.template operand<T>(saved.gate.shape());
     w2_.input_gradient(c, dy_all, dgate);
     w2_.weight_gradient(c, dy_all, saved.h);
     ops::swiglu_backward<T>(c.queue, dgate, saved.gate, saved.up, dgate, dup);
     w1_.weight_gradient(c, dgate, saved.all);
     w3_.weight_gradient(c, dup, saved.all);
-    View target = tensor_parallel(c) ? c.template scratch<T>({rows(c, dy), dy.cols()}) : dx;
-    w1_.input_gradient(c, dgate, target);
-    w3_.input_gradient(c, dup, target, true);
-    if (tensor_parallel(c)) reduce_scatter_rows<E, T>(c, target, dx);
+    sum_rows(c, dx, [&](View target) {
+      w1_.input_gradient(c, dgate, target);
+      w3_.input_gradient(c, dup, target, true);
+    });
     return dx;
   }
 
  private:
   static index_t rows(Context<E>& c, ConstView x) {
     return x.rows() * (tensor_parallel(c) ? c.tensor_parallel.size() : 1);
-  }
-  void gather(Context<E>& c, Saved& saved) const {
-    saved.all = saved.x;
-    if (tensor_parallel(c)) {
-      View all = c.template recomputable<T>({rows(c, saved.x), saved.x.cols()});
-      gather_rows<E, T>(c, saved.x, all);
-      saved.all = all;
-    }
   }
   void activate(Context<E>& c, Saved& saved) const {
     saved.h = c.template recomputable<T>(saved.gate.shape());

@@ -1,7 +1,7 @@
 // Unit: the parameters that are gathered, reduced and optimized together, one unit a block. It decides what happens
 // around a block: nothing on one rank, an all-reduce of gradients under ddp, gathers and reduce-scatters under fsdp,
-// both combined. Zhao et al. 2023, "PyTorch FSDP", arXiv:2304.11277. Modules can't tell the difference. Nothing
-// here waits for the queue: an exchange does (comm/staged.hpp), and on one rank there is none. Used by
+// both combined. Zhao et al. 2023, "PyTorch FSDP", arXiv:2304.11277. Modules can't tell the difference. In a step
+// nothing here waits for the queue: an exchange does (comm/staged.hpp), and on one rank there is none. Used by
 // models/decoder.hpp. Read next: tensor/unit_layout.hpp, optim/adamw.hpp.
 #pragma once
 
@@ -40,8 +40,7 @@ class Unit {
   using GradientPool = BufferPool<A, D>;
 
   /// Lays the declared parameters out; allocates nothing. The modules must outlive the unit.
-  Unit(std::string name, Entries entries, UnitGroups groups, const UnitOptions& options)
-      : name_(std::move(name)), groups_(std::move(groups)), options_(options) {
+  Unit(Entries entries, UnitGroups groups, const UnitOptions& options) : groups_(std::move(groups)), options_(options) {
     if constexpr (!E::has(fsdp)) options_.reshard = false;
     std::vector<UnitLayout::Entry> laid_out;
     for (auto& e : entries) {
@@ -99,7 +98,6 @@ class Unit {
     invalidate();
   }
 
-  const std::string& name() const { return name_; }
   const UnitLayout& layout() const { return layout_; }
   const UnitGroups& groups() const { return groups_; }
   index_t size() const { return layout_.size(); }
@@ -178,7 +176,14 @@ class Unit {
 
   // ---- around a step ----
 
-  void begin_step(Queue& queue) { D::fill_zero(queue, sum_.data(), bytes(sum_.count())); }
+  void begin_step(Queue& queue) {
+    // What a step that was interrupted has left: values in use, a reduction under way, a gradient begun.
+    if (pooled_values()) invalidate();
+    settle();
+    gradient_request_.wait();
+    if (gradient_slot_ >= 0) gradients_->release(std::exchange(gradient_slot_, -1));
+    D::fill_zero(queue, sum_.data(), bytes(sum_.count()));
+  }
   /// Waits for the reductions and makes gradient() the sum over all ranks. Collective, units in one order on all ranks.
   void finish() {
     settle();
@@ -234,7 +239,7 @@ class Unit {
     gradient_request_.wait();
     TensorView<A, D> part(shard_of(gradients_->data(gradient_slot_)), {shard_size()});
     ops::add<A>(*reducing_, sum_, part, sum_);
-    gradients_->release(gradient_slot_);
+    gradients_->release(std::exchange(gradient_slot_, -1));
     reducing_ = nullptr;
   }
   void bind_values(T* base) {
@@ -250,7 +255,6 @@ class Unit {
     }
   }
 
-  std::string name_;
   UnitGroups groups_;
   UnitOptions options_;
   UnitLayout layout_;

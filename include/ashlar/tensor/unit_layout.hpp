@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ashlar/tensor/parameter.hpp"
+#include "ashlar/tensor/tensor_box.hpp"
 
 namespace ashlar::inline v0 {
 
@@ -51,9 +52,7 @@ class UnitLayout {
     ParameterInfo info;
     info.name = std::move(name);
     info.shape = shape;
-    Shape offset = shape;
-    for (int i = 0; i < offset.rank(); ++i) offset[i] = 0;
-    return UnitLayout({{std::move(info), shape, offset, 0, false}}, 1);
+    return UnitLayout({{std::move(info), shape, TensorBox::whole(shape).offset, 0, false}}, 1);
   }
 
   const std::vector<Entry>& entries() const { return entries_; }
@@ -112,33 +111,12 @@ class UnitLayout {
   index_t partial_begin_ = -1;
 };
 
-/// The row-major index of a coordinate in a shape.
-inline index_t linear_index(const Shape& shape, const Shape& at) {
-  index_t i = 0;
-  for (int k = 0; k < shape.rank(); ++k) i = i * shape[k] + at[k];
-  return i;
-}
-
 /// Calls f(logical element index, local element index, count) for each contiguous run of the box: local indices count
 /// from 0 within the box, logical ones within `shape`.
 template <class F>
 void for_each_run(const Shape& shape, const Box& box, F&& f) {
-  const int rank = shape.rank();
-  if (rank == 0) return f(index_t{0}, index_t{0}, index_t{1});
-  // Dimensions from `split` on are one run: all of those after it are whole.
-  int split = rank - 1;
-  index_t run = box.extent[split];
-  while (split > 0 && box.extent[split] == shape[split]) run *= box.extent[--split];
-  const index_t runs = run ? box.extent.count() / run : 0;
-  for (index_t r = 0; r < runs; ++r) {
-    Shape at = box.offset;
-    index_t rest = r;
-    for (int k = split - 1; k >= 0; --k) {
-      at[k] += rest % box.extent[k];
-      rest /= box.extent[k];
-    }
-    f(linear_index(shape, at), r * run, run);
-  }
+  const TensorBox part{box.offset, box.extent};
+  for_each_shared_run(TensorBox::whole(shape), part, part, f);
 }
 
 }  // namespace ashlar::inline v0

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -28,8 +29,7 @@ struct TrainerAccess {
 /// One rank's checkpointer; trainer and loader outlive it. All members but the accessors are collective.
 class Checkpointer {
  public:
-  /// Throws ConfigError for settings that the field list's checks would refuse, and for unknown names in
-  /// checkpoint.exclude_from_loading.
+  /// Throws ConfigError for unknown names in checkpoint.exclude_from_loading.
   template <class E>
   Checkpointer(Trainer<E>& trainer, Loader& loader)
       : Checkpointer(TrainerAccess{trainer.config(), trainer.mesh(), trainer.batch().seq_len, model_state(trainer),
@@ -43,12 +43,6 @@ class Checkpointer {
         config_(trainer_.config.checkpoint),
         folder_(std::filesystem::path(trainer_.config.job.dump_folder) / config_.folder),
         cursor_(loader.cursor()) {
-    if (config_.keep_latest_k == 1)
-      throw ConfigError(
-          "--checkpoint.keep_latest_k 1 would leave no checkpoint while the next one is written; use 2 or more, or 0 "
-          "to "
-          "keep all");
-    if (config_.interval < 1) throw ConfigError("--checkpoint.interval must be at least 1");
     const std::vector<std::string> parts{"model", "optimizer", "dataloader", "train_state"};
     for (const std::string& name : config_.exclude_from_loading)
       if (std::find(parts.begin(), parts.end(), name) == parts.end())
@@ -64,6 +58,7 @@ class Checkpointer {
   bool save(std::int64_t step, bool last, bool stopped = false) {
     const bool first = step == 1 && config_.enable_first_step_checkpoint;
     if (!config_.enable || !(last || stopped || first || step % config_.interval == 0)) return false;
+    const Patience patience(trainer_.mesh.world());
     Manifest m;
     m.step = step;
     m.tokens = tokens_seen();
@@ -87,15 +82,21 @@ class Checkpointer {
   bool load() {
     if (config_.enable)
       if (const std::int64_t step = own_step(); step >= 0) return load_from(step_folder(folder_, step), false), true;
-    if (config_.initial_load_path.empty()) return false;
-    load_from(config_.initial_load_path, config_.initial_load_model_only);
+    if (config_.initial_load_path.empty()) {
+      if (config_.load_step >= 0)
+        throw ConfigError(
+            "--checkpoint.load_step picks one of the run's own checkpoints with --checkpoint.enable, or one of "
+            "--checkpoint.initial_load_path; neither is given");
+      return false;
+    }
+    load_from(initial_path(), config_.initial_load_model_only);
     return true;
   }
   /// For evaluate and generate: weights alone, whether or not saving is enabled, from initial_load_path where it is
   /// given and otherwise from the run's own folder. Throws ConfigError where there is nothing.
   template <class CompiledOnce = void>
   void load_model() {
-    if (!config_.initial_load_path.empty()) return load_from(config_.initial_load_path, true);
+    if (!config_.initial_load_path.empty()) return load_from(initial_path(), true);
     const std::int64_t step = own_step();
     if (step < 0)
       throw ConfigError(concat(folder_.string(),
@@ -107,6 +108,7 @@ class Checkpointer {
   /// checkpoint.exclude_from_loading names. The layouts of then and now may differ.
   template <class CompiledOnce = void>
   void load_from(const std::filesystem::path& path, bool model_only) {
+    const Patience patience(trainer_.mesh.world());
     OpenCheckpoint checkpoint = open_checkpoint(path);
     const bool has_all = checkpoint.manifest && !checkpoint.manifest->model_only;
     const bool wants[] = {!model_only && !excludes("optimizer"), !model_only && !excludes("dataloader"),
@@ -125,38 +127,54 @@ class Checkpointer {
     cursor_ = loader_.cursor();
     tokens_ = wants[2] ? checkpoint.manifest->tokens : 0;
     trainer_.resume_at(wants[2] ? checkpoint.manifest->step : trainer_.step_count());
-    loaded_ = checkpoint.path;
+    trainer_.mesh.world().barrier();  // under patience: ranks that had little to read wait here for the others
   }
 
   /// Tokens trained on since the run began, over all ranks and restarts.
   std::int64_t tokens_seen() const { return tokens_ + (loader_.cursor() - cursor_) * trainer_.seq_len; }
   const std::filesystem::path& folder() const { return folder_; }
-  /// What was loaded; empty before.
-  const std::filesystem::path& loaded_from() const { return loaded_; }
 
  private:
+  // While it lives, ranks wait for each other as long as the disk may take: what they read and write is unequal, and
+  // replicas own nothing.
+  class Patience {
+   public:
+    explicit Patience(const Communicator& world) : world_(world), before_(world_.set_timeout(std::chrono::hours(2))) {}
+    Patience(const Patience&) = delete;
+    ~Patience() { world_.set_timeout(before_); }
+
+   private:
+    Communicator world_;
+    std::chrono::milliseconds before_;
+  };
+
   bool excludes(std::string_view part) const {
     const auto& names = config_.exclude_from_loading;
     return std::find(names.begin(), names.end(), part) != names.end();
   }
-  // The step to take up from the run's own folder, or -1: rank 0 looks, so that all ranks see the same.
+  // The step to take up from a folder of checkpoints, or -1: rank 0 looks, so that all ranks see the same.
   template <class CompiledOnce = void>
-  std::int64_t own_step() {
+  std::int64_t step_of(const std::filesystem::path& folder) {
     std::int64_t step = config_.load_step;
     if (step < 0) {
-      if (trainer_.mesh.world().rank() == 0) step = newest_step(folder_).value_or(-1);
+      if (trainer_.mesh.world().rank() == 0) step = newest_step(folder).value_or(-1);
       trainer_.mesh.world().broadcast(&step, 1, 0).wait();
-    } else if (!is_complete(step_folder(folder_, step))) {
-      throw ConfigError(concat("--checkpoint.load_step ", step, ": ", step_folder(folder_, step).string(),
+    } else if (!is_complete(step_folder(folder, step))) {
+      throw ConfigError(concat("--checkpoint.load_step ", step, ": ", step_folder(folder, step).string(),
                                " is not there or not complete"));
     }
     return step;
+  }
+  std::int64_t own_step() { return step_of(folder_); }
+  std::filesystem::path initial_path() {
+    const std::int64_t step = step_of(config_.initial_load_path);
+    return step < 0 ? std::filesystem::path(config_.initial_load_path) : step_folder(config_.initial_load_path, step);
   }
 
   TrainerAccess trainer_;
   Loader& loader_;
   CheckpointConfig config_;
-  std::filesystem::path folder_, loaded_;
+  std::filesystem::path folder_;
   std::int64_t cursor_ = 0, tokens_ = 0;  // as of the last load
 };
 

@@ -21,7 +21,7 @@ class Optimizer {
 
   /// The units outlive the optimizer; all have been allocated.
   Optimizer(Memory<D>& memory, Queue& queue, const Mesh& mesh, std::vector<Unit<E>*> units, const AdamWOptions& options)
-      : mesh_(&mesh), units_(std::move(units)), options_(options), sum_(memory, {1}), norm_and_scale_(memory, {2}) {
+      : mesh_(&mesh), units_(std::move(units)), options_(options), sum_(memory, {1}), norm_and_scale_(memory, {3}) {
     index_t largest = 1;
     for (Unit<E>* unit : units_) {
       states_.emplace_back(memory, queue, unit->shard_size());
@@ -47,8 +47,10 @@ class Optimizer {
     }
   }
 
-  /// [2]: the last step's gradient norm before clipping, and what gradients were multiplied by.
+  /// [3]: the last step's gradient norm before clipping, what gradients were multiplied by, and how many steps were
+  /// skipped because their norm was not finite.
   TensorView<A, D> norm_and_scale() const { return norm_and_scale_.view(); }
+  void forget_skipped(Queue& queue) { D::fill_zero(queue, norm_and_scale_.data() + 2, sizeof(A)); }
   const std::vector<Unit<E>*>& units() const { return units_; }
   AdamWState<A, D>& state(std::size_t unit) { return states_[unit]; }
 

@@ -12,6 +12,7 @@
 #include "ashlar/optim/lr_schedule.hpp"
 #include "ashlar/parallel/pipeline/executor.hpp"
 #include "ashlar/tensor/upload_ring.hpp"
+#include "ashlar/train/config_fields.hpp"
 #include "ashlar/train/layout.hpp"
 #include "ashlar/train/optimizer.hpp"
 
@@ -37,7 +38,7 @@ class Trainer {
 
   /// Builds this rank's part of the model and draws its weights. Collective. Throws ConfigError for what can't be run.
   explicit Trainer(const Config& config, Communicator world = {})
-      : config_(config),
+      : config_(valid(config)),
         mesh_(compiled_degrees<E>(degrees_of(config.parallelism), world.size()), world),
         device_mesh_(mesh_.degrees(), on_device(world)),
         sizes_(find_flavor(E::Recipe::ModelFamily::name, E::Recipe::ModelFamily::flavors(), config.model.flavor)),
@@ -86,20 +87,23 @@ class Trainer {
         "Trainer::step takes a loss that can be called as loss(Context<E>&, const LogitsChunk<E>&), and may be "
         "copied (see ashlar/nn/loss.hpp).");
   }
-  /// The last step's result; waits for the device. Collective. Throws Error when the gradients were not finite: then no
-  /// weight has changed since the last good step.
+  /// The last step's result; waits for the device. Collective. Throws Error when the gradients of any step since the
+  /// last result were not finite: such a step has changed no weight.
   StepResult result() {
     double loss = summed_loss();
-    A norm_and_scale[2] = {};
+    A norm_and_scale[3] = {};
     D::download(queue_, norm_and_scale, optimizer_->norm_and_scale().data(), sizeof norm_and_scale);
     const StepResult r{step_, loss * loss_scale_, static_cast<double>(norm_and_scale[0]), lr_.rate(step_)};
-    if (D::has_storage && !std::isfinite(r.grad_norm))
+    if (const A skipped = norm_and_scale[2]; skipped > 0) {
+      optimizer_->forget_skipped(queue_);
       fail(concat("step ", step_, ": the gradient norm is ", r.grad_norm, " and the loss ", r.loss,
-                  "; the weights are those of the step before. Lower --optimizer.lr or look for the tensor with the "
-                  "NonFiniteFinder observer"));
+                  "; of the steps since ", "the last result ", skipped,
+                  " had a gradient norm that is not finite, and left the weights as they ",
+                  "were. Lower --optimizer.lr or look for the tensor with the NonFiniteFinder observer"));
+    }
     return r;
   }
-  /// The mean loss on this rank's part of a batch, without training. Collective.
+  /// The mean loss on a global batch, of which `batch` is this rank's part, without training. Collective.
   double evaluate(const HostBatch& batch, const LossFunction<E>& loss = CrossEntropy{}) {
     run(batch, loss, false);
     return summed_loss() * loss_scale_;
@@ -139,6 +143,10 @@ class Trainer {
   }
 
  private:
+  static const Config& valid(const Config& config) {
+    validate(config);
+    return config;
+  }
   void build_stages() {
     const ParallelismConfig& p = config_.parallelism;
     const auto layers = pipeline::split_layers(

@@ -175,7 +175,7 @@ class LateSends final : public CommunicatorBackend {
   Request broadcast(void*, index_t, DType, int) override { return unused(); }
   Request barrier() override { return unused(); }
   std::shared_ptr<CommunicatorBackend> group(std::span<const int>, std::string) override { fail("not called"); }
-  void set_timeout(std::chrono::milliseconds) override {}
+  std::chrono::milliseconds set_timeout(std::chrono::milliseconds timeout) override { return timeout; }
   void set_step(std::int64_t) override {}
 
  private:
@@ -275,7 +275,6 @@ TEST_CASE("Every schedule has the gradients of the one-rank run, to the bit") {
         const Schedule schedule = named.make(ranks, m);
         const std::vector<Result> expected = run(sequential(schedule.stages, m), 2);
         REQUIRE(run(schedule, 2) == expected);
-        REQUIRE(run(merge_backwards(schedule), 2) == expected);
         if (ranks > 1) REQUIRE(run(schedule, 1, true) == run(sequential(schedule.stages, m), 1));
       }
 }

@@ -36,16 +36,3 @@ TEST_CASE("Validation runs the forwards of any schedule") {
   REQUIRE(text(schedule.actions[1]) == "1RF0 1F0 1RF1 1F1 1RF2 1F2");
   REQUIRE(schedule == lower(forward_only(one_f_one_b(2, 3))));
 }
-
-TEST_CASE("Halves of a backward that follow each other merge") {
-  Schedule schedule = empty_schedule(1, {0}, 2);
-  const auto set = [&](std::vector<Kind> kinds, std::vector<int> micro_batches) {
-    schedule.actions[0].clear();
-    for (std::size_t i = 0; i < kinds.size(); ++i) schedule.actions[0].push_back({kinds[i], 0, micro_batches[i]});
-  };
-  constexpr Kind F = Kind::forward, I = Kind::backward_input, W = Kind::backward_weight;
-  set({F, I, W, F, I, W}, {0, 0, 0, 1, 1, 1});
-  REQUIRE(text(merge_backwards(schedule).actions[0]) == "0F0 0B0 0F1 0B1");
-  set({F, F, I, I, W, W}, {0, 1, 0, 1, 0, 1});
-  REQUIRE(merge_backwards(schedule) == schedule);
-}

@@ -77,18 +77,3 @@ TEST_CASE("A split that can't be names the flag to change") {
   REQUIRE_THROWS_WITH(split_layers(6, 2, {-1, 0}),
                       flags + "first_stage_less_layers and " + flags + "last_stage_less_layers are 0 or more");
 }
-
-TEST_CASE("How many stages there are") {
-  REQUIRE(stage_count(6, 4, 1, {}) == 4);
-  REQUIRE(stage_count(6, 4, 2, {}) == 8);
-  REQUIRE(stage_count(6, 4, 1, {}, 2) == 4);  // (6 + 1 + 1) / 2
-  REQUIRE(stage_count(6, 4, 2, {}, 1) == 8);
-  REQUIRE(stage_count(7, 3, 1, {}, 4) == 3);  // 9 / 4, rounded up
-  REQUIRE_THROWS_WITH(stage_count(6, 4, 1, {}, 3),
-                      "--parallelism.pipeline_parallel_layers_per_stage 3 makes 3 stages of 6 layers (and the model's "
-                      "ends), which --parallelism.pipeline_parallel_degree 4 does not divide");
-  REQUIRE_THROWS_WITH(stage_count(6, 4, 1, {}, 1),
-                      "--parallelism.pipeline_parallel_layers_per_stage 1 makes 8 stages, 2 a rank, but the schedule "
-                      "that --parallelism.pipeline_parallel_schedule names has 1 a rank");
-  REQUIRE_THROWS_AS(stage_count(6, 4, 2, {}, 2), ConfigError);
-}

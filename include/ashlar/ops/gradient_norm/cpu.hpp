@@ -23,7 +23,9 @@ void clip_scale(TensorView<const double, Cpu> sum_of_squares, double max_norm, T
   const double scale = max_norm > 0 ? std::min(1.0, max_norm / (norm + 1e-6)) : 1.0;
   A* const out = norm_and_scale.data();
   out[0] = A(norm);
-  out[1] = std::isfinite(out[0]) ? A(scale) : std::numeric_limits<A>::quiet_NaN();
+  const bool finite = std::isfinite(out[0]);
+  out[1] = finite ? A(scale) : std::numeric_limits<A>::quiet_NaN();
+  if (!finite) out[2] += A(1);
 }
 
 }  // namespace ashlar::inline v0::ops::cpu

@@ -34,7 +34,9 @@ struct ClipScale {
     const double scale = p.max_norm > 0 && clip < 1 ? clip : 1;
     const A rounded = A(norm);
     ctx.store(p.norm_and_scale, rounded);
-    ctx.store(p.norm_and_scale + 1, rounded - rounded == 0 ? A(scale) : nan);  // infinity minus infinity is NaN
+    const bool finite = rounded - rounded == 0;  // infinity minus infinity is NaN
+    ctx.store(p.norm_and_scale + 1, finite ? A(scale) : nan);
+    if (!finite) ctx.store(p.norm_and_scale + 2, ctx.load(p.norm_and_scale + 2) + A(1));
   }
 };
 

@@ -46,11 +46,12 @@ void sum_of_squares(typename D::Queue& queue, TensorView<const A, D> x, TensorVi
 }
 
 /// norm_and_scale[0] = norm = sqrt(sum_of_squares[0]); norm_and_scale[1] = min(1, max_norm / (norm + 1e-6)), and NaN
-/// when the norm is not finite (the optimizer then skips the step). max_norm <= 0 means no clipping: scale 1.
+/// when the norm is not finite (the optimizer then skips the step); norm_and_scale[2] += 1 then. max_norm <= 0 means no
+/// clipping: scale 1.
 template <class A, class D>
 void clip_scale(typename D::Queue& queue, In<double, D> sum_of_squares, double max_norm,
                 TensorView<A, D> norm_and_scale) {
-  check(norm_and_scale.count() == 2 && sum_of_squares.count() == 1, "clip_scale: one sum, two results");
+  check(norm_and_scale.count() == 3 && sum_of_squares.count() == 1, "clip_scale: one sum, three results");
   if constexpr (std::is_same_v<D, Meta>)
     queue.count(4, sum_of_squares, norm_and_scale);
   else if constexpr (std::is_same_v<D, Cpu>)

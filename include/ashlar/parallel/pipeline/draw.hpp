@@ -1,5 +1,5 @@
 // A picture of a schedule: a row a rank, a column a unit of time.
-// Used by docs/pipeline_schedules.md and by plan. Read next: timeline.hpp.
+// Used by docs/pipeline_schedules.md. Read next: timeline.hpp.
 #pragma once
 
 #include <cctype>

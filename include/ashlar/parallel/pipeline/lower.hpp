@@ -34,24 +34,6 @@ Schedule lower(const Schedule& schedule) {
   return lowered;
 }
 
-/// The schedule with each input gradient and the weight gradient of the same stage and micro-batch that follows at
-/// once as one backward: less to keep, but the gradient leaves later. For schedules that were not lowered.
-template <class CompiledOnce = void>
-Schedule merge_backwards(Schedule schedule) {
-  for (std::vector<Action>& actions : schedule.actions) {
-    std::vector<Action> merged;
-    for (const Action& a : actions) {
-      if (a.kind == Kind::backward_weight && !merged.empty() &&
-          merged.back() == Action{Kind::backward_input, a.stage, a.micro_batch})
-        merged.back().kind = Kind::backward;
-      else
-        merged.push_back(a);
-    }
-    actions = std::move(merged);
-  }
-  return schedule;
-}
-
 /// The schedule without its backward actions: what validation runs. Before or after lowering.
 template <class CompiledOnce = void>
 Schedule forward_only(Schedule schedule) {

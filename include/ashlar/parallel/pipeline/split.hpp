@@ -26,24 +26,6 @@ struct StageLayers {
   friend bool operator==(const StageLayers&, const StageLayers&) = default;
 };
 
-/// The stages that a pipeline of `ranks` ranks has in all: stages_per_rank (of the schedule) on each. When
-/// `layers_per_stage` is above 0, it must ask for the same number. Throws ConfigError.
-template <class CompiledOnce = void>
-int stage_count(int layers, int ranks, int stages_per_rank, EndWeights weights, int layers_per_stage = 0) {
-  const int stages = ranks * stages_per_rank;
-  if (layers_per_stage <= 0) return stages;
-  const int asked = static_cast<int>(ceil_div(layers + weights.first + weights.last, layers_per_stage));
-  if (asked % ranks != 0)
-    throw ConfigError(concat("--parallelism.pipeline_parallel_layers_per_stage ", layers_per_stage, " makes ", asked,
-                             " stages of ", layers, " layers (and the model's ends), which ",
-                             "--parallelism.pipeline_parallel_degree ", ranks, " does not divide"));
-  if (asked != stages)
-    throw ConfigError(concat("--parallelism.pipeline_parallel_layers_per_stage ", layers_per_stage, " makes ", asked,
-                             " stages, ", asked / ranks, " a rank, but the schedule that ",
-                             "--parallelism.pipeline_parallel_schedule names has ", stages_per_rank, " a rank"));
-  return stages;
-}
-
 /// Divides `layers` over `stages`: the weights of the ends count as layers, each stage gets an equal share, and the
 /// first stages one more where that does not divide. Throws ConfigError where a share is too small for an end.
 template <class CompiledOnce = void>

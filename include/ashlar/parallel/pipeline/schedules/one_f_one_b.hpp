@@ -9,7 +9,7 @@
 namespace ashlar::inline v0::pipeline {
 
 /// One stage a rank. The bubble is GPipe's, (p - 1) / (m + p - 1) of the time for p ranks and m micro-batches, but a
-/// rank holds min(m, p - rank) micro-batches, not m. Fewer micro-batches than ranks are allowed (it is GPipe then).
+/// rank holds min(m, p - rank) micro-batches, not m. Fewer micro-batches than ranks are allowed.
 inline Schedule one_f_one_b(int ranks, int micro_batches) {
   Schedule schedule = empty_schedule(ranks, loop_layout(ranks, ranks), micro_batches);
   for (int stage = 0; stage < ranks; ++stage) {

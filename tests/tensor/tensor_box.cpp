@@ -1,4 +1,4 @@
-#include "ashlar/checkpoint/tensor_box.hpp"
+#include "ashlar/tensor/tensor_box.hpp"
 
 #include <set>
 
