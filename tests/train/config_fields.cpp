@@ -1,5 +1,6 @@
 #include "ashlar/train/config_fields.hpp"
 
+#include <algorithm>
 #include <concepts>
 #include <optional>
 #include <set>
@@ -25,13 +26,21 @@ constexpr std::size_t member_count() {
     return sizeof...(Some);
 }
 
+/// That the section of this name has the members of `section`, each once.
 template <class Section>
-void check_described(Section& section) {
-  FieldList list;
-  describe(section, list);
-  REQUIRE(list.sections().size() == 1);
-  INFO(list.sections()[0].name);
-  CHECK(list.sections()[0].fields.size() == member_count<Section>());
+void check_described(const FieldList& list, std::string_view name, const Section& section) {
+  INFO(name);
+  const auto found = std::ranges::find(list.sections(), name, &FieldList::Section::name);
+  REQUIRE(found != list.sections().end());
+  std::set<const void*> members;
+  for (const Field& field : found->fields) {
+    const auto* at = std::visit([](auto* value) { return reinterpret_cast<const char*>(value); }, field.value);
+    const auto* begin = reinterpret_cast<const char*>(&section);
+    CHECK(at >= begin);
+    CHECK(at < begin + sizeof section);
+    CHECK(members.insert(at).second);
+  }
+  CHECK(members.size() == member_count<Section>());
 }
 
 }  // namespace
@@ -66,19 +75,19 @@ TEST_CASE("every field has a name of its own, a meaning, and reads back what it 
 TEST_CASE("every member of every section is described, in one section each") {
   Config config;
   const FieldList list = fields(config);
-  check_described(config.job);
-  check_described(config.model);
-  check_described(config.training);
-  check_described(config.parallelism);
-  check_described(config.optimizer);
-  check_described(config.lr_scheduler);
-  check_described(config.checkpoint);
-  check_described(config.metrics);
-  check_described(config.activation_checkpoint);
-  check_described(config.validation);
-  check_described(config.comm);
-  check_described(config.generate);
-  check_described(config.plan);
+  check_described(list, "job", config.job);
+  check_described(list, "model", config.model);
+  check_described(list, "training", config.training);
+  check_described(list, "parallelism", config.parallelism);
+  check_described(list, "optimizer", config.optimizer);
+  check_described(list, "lr_scheduler", config.lr_scheduler);
+  check_described(list, "checkpoint", config.checkpoint);
+  check_described(list, "metrics", config.metrics);
+  check_described(list, "activation_checkpoint", config.activation_checkpoint);
+  check_described(list, "validation", config.validation);
+  check_described(list, "comm", config.comm);
+  check_described(list, "generate", config.generate);
+  check_described(list, "plan", config.plan);
   CHECK(list.sections().size() == member_count<Config>());
 }
 
@@ -95,6 +104,12 @@ TEST_CASE("a field outside of its range is named") {
   config = {};
   config.lr_scheduler.decay_ratio = 1.5;
   CHECK_THROWS_WITH(validate(config), ContainsText("lr_scheduler.decay_ratio"));
+  config = {};
+  config.parallelism.pipeline_parallel_first_stage_less_layers = 2147483647;  // would overflow when added to layers
+  CHECK_THROWS_WITH(validate(config), ContainsText("first_stage_less_layers: must be at least 0 and at most 4096"));
+  config = {};
+  config.parallelism.pipeline_parallel_last_stage_less_layers = 2147483647;
+  CHECK_THROWS_WITH(validate(config), ContainsText("last_stage_less_layers: must be at least 0 and at most 4096"));
 }
 
 TEST_CASE("fields that contradict each other are named") {

@@ -89,6 +89,14 @@ TEST_CASE("what is not JSON is an error that names the file") {
     CHECK_THROWS_WITH(from_json(text), StartsWith("run.json: not JSON: "));
 }
 
+TEST_CASE("deep nesting is an error, not a stack overflow") {
+  for (const std::size_t depth : {20, 1000000}) {
+    const std::string nested = std::string(depth, '[') + std::string(depth, ']');
+    CHECK_THROWS_WITH(from_json(nested), "run.json: is nested too deep for a configuration");
+    CHECK_THROWS_WITH(from_json("{\"training\": {\"seed\": " + nested + "}}"), ContainsText("nested too deep"));
+  }
+}
+
 TEST_CASE("a key that stands twice is an error") {
   CHECK_THROWS_WITH(from_json(R"({"training": {"steps": 1}, "training": {"seed": 1}})"),
                     "run.json: the key \"training\" stands twice in one object");

@@ -16,10 +16,10 @@ struct SubcommandNote {
 };
 inline constexpr SubcommandNote subcommand_notes[] = {
     {"train", "train a model, or go on with a run"},
-    {"evaluate", "loss and perplexity of a checkpoint on held-out data"},
+    {"evaluate", "loss and perplexity of a checkpoint on held-out text"},
     {"generate", "continue a text"},
     {"plan", "memory, FLOPs and messages of a run of any size, without running it"},
-    {"convert", "write a checkpoint's weights under other names or in another type"},
+    {"convert", "write a checkpoint's weights as one model.safetensors, in the type of checkpoint.export_dtype"},
 };
 
 namespace detail {

@@ -85,11 +85,13 @@ struct JsonWriter {
 };
 
 /// Parses JSON with comments. A key that stands twice in one object is an error: one of the two would be lost unseen.
+/// So is deep nesting: nlohmann::json writes a value out by recursion, and a message quotes values.
 template <class CompiledOnce = void>
 nlohmann::json parse_json(std::string_view text, const std::string& source) {
   std::vector<std::set<std::string>> seen;  // the keys of each object that is open, by depth
   const auto watch = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& value) {
     const auto level = static_cast<std::size_t>(depth);
+    if (depth > 16) throw ConfigError(concat(source, ": is nested too deep for a configuration"));
     if (event == nlohmann::json::parse_event_t::object_start) {
       seen.resize(level);
       seen.emplace_back();
