@@ -1,5 +1,7 @@
 #include "ashlar/data/text.hpp"
 
+#include <sys/resource.h>
+
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -94,6 +96,21 @@ TEST_CASE("what can't be read is named") {
   CHECK(has(error_of([&] { Text::read(missing); }), missing + " is not a file or folder"));
   CHECK(has(error_of([&] { Text::read(f.path.string()); }), f.path.string() + " has no text in it"));
   CHECK(has(error_of([&] { Text::read(f.write("empty", "")); }), "has no text in it"));
+}
+
+TEST_CASE("a folder that can't be read is not taken for an empty one") {
+  const Folder f;
+  f.write("a", "one");
+  // No file may be opened any more: unlike a folder's mode, this holds for root too.
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  rlimit none = before;
+  none.rlim_cur = 0;
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+  const std::string error = error_of([&] { Text::read(f.path.string()); });
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK(has(error, f.path.string() + ": can't read the folder: "));
+  CHECK(has(error, std::make_error_code(std::errc::too_many_files_open).message()));
 }
 
 TEST_CASE("what is held out is the end of the text, and is not trained on") {

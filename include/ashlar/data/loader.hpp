@@ -1,5 +1,6 @@
 // Loader: the rows of a step on one data-parallel rank. A step's global batch is rows cursor .. cursor +
 // global_batch_size of the source; data-parallel rank d reads its equal part. Used by train/trainer.hpp.
+// Read next: data/token_source.hpp, what a row is.
 #pragma once
 
 #include <algorithm>

@@ -32,13 +32,17 @@ class Text {
     std::error_code error;
     std::vector<fs::path> files;
     if (fs::is_directory(path, error)) {
-      for (const auto& entry : fs::directory_iterator(path, error))
-        if (entry.is_regular_file() && !entry.is_symlink()) files.push_back(entry.path());
+      for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error))
+        if (std::error_code gone; entry->is_regular_file(gone) && !entry->is_symlink(gone))
+          files.push_back(entry->path());
+      if (error)
+        throw ConfigError(concat("--training.dataset_path ", path, ": can't read the folder: ", error.message()));
       std::sort(files.begin(), files.end());
     } else if (fs::is_regular_file(path, error)) {
       files.push_back(path);
     } else {
-      throw ConfigError(concat("--training.dataset_path ", path, " is not a file or folder that can be read"));
+      throw ConfigError(concat("--training.dataset_path ", path, " is not a file or folder that can be read",
+                               error ? ": " + error.message() : ""));
     }
     Text text;
     for (const fs::path& file : files) {
