@@ -30,6 +30,7 @@ for flavor in 8B 405B; do
       "$(grep -oE "\"$axis\": \{\"messages\": [1-9][0-9]*, \"bytes\": [1-9]" out.log | wc -l)" = 2 ]
   done
 done
+check "bytes read and written by each stage" [ "$(grep -oE '"memory_traffic_bytes": [1-9]' out.log | wc -l)" = 2 ]
 # Half of the layers each, and the ends: no parameter is counted twice.
 check "stages add up to the whole" grep -qF '"parameters": 405853388800' out.log
 

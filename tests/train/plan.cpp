@@ -212,6 +212,8 @@ TEST_CASE("a plan reads as text and as JSON") {
   }
   CHECK(to_text(plan).find("on 4 ranks: pp 2 x dp_replicate 1 x dp_shard 2 x tp 1") != std::string::npos);
   CHECK(to_json(plan).find("{\"parameters\": ") == 0);
+  for (const RankPlan& r : plan.ranks)
+    CHECK(to_json(plan).find(concat(", \"memory_traffic_bytes\": ", r.memory_traffic_bytes, ",")) != std::string::npos);
 }
 
 TEST_CASE("MetaFloat plans what the compute type that it stands for does", "[plan]") {

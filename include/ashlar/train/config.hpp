@@ -3,10 +3,13 @@
 // Read next: train/config_fields.hpp.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "ashlar/core/error.hpp"
 
 namespace ashlar::inline v0 {
 
@@ -127,12 +130,22 @@ struct Config {
 
 /// The number of ranks that `plan` works out: plan.world_size, or where that is negative the product of the degrees
 /// (a data_parallel_shard_degree of -1, "whatever is left", then counts as 1). Expert parallelism borrows ranks: it
-/// adds none.
+/// adds none. Throws ConfigError above 2^24: a plan lists the ranks of each group.
 inline std::int64_t planned_world_size(const Config& config) {
-  if (config.plan.world_size > 0) return config.plan.world_size;
+  constexpr std::int64_t most = std::int64_t{1} << 24;
   const ParallelismConfig& p = config.parallelism;
-  const std::int64_t shard = p.data_parallel_shard_degree < 1 ? 1 : p.data_parallel_shard_degree;
-  return shard * p.data_parallel_replicate_degree * p.tensor_parallel_degree * p.pipeline_parallel_degree;
+  std::int64_t size = std::max(config.plan.world_size, 1);
+  if (config.plan.world_size < 1)
+    for (const std::int64_t degree : {p.data_parallel_shard_degree, p.data_parallel_replicate_degree,
+                                      p.tensor_parallel_degree, p.pipeline_parallel_degree})
+      if (size <= most) size *= std::max<std::int64_t>(degree, 1);  // no product of two of them overflows
+  if (size > most)
+    throw ConfigError(
+        concat("plan works out at most ", most,
+               " ranks: lower --plan.world_size, or the degrees --parallelism.data_parallel_shard_degree, "
+               "data_parallel_replicate_degree, tensor_parallel_degree and pipeline_parallel_degree, "
+               "whose product is the number of ranks"));
+  return size;
 }
 
 }  // namespace ashlar::inline v0

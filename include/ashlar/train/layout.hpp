@@ -4,6 +4,7 @@
 
 #include "ashlar/core/environment.hpp"
 #include "ashlar/mesh/mesh.hpp"
+#include "ashlar/models/sizes.hpp"
 #include "ashlar/nn/context.hpp"
 #include "ashlar/parallel/pipeline/csv.hpp"
 #include "ashlar/parallel/pipeline/lower.hpp"
@@ -40,9 +41,9 @@ ParallelismConfig with_degrees(ParallelismConfig p, const Degrees& d) {
 template <class E>
 Degrees compiled_degrees(Degrees d, int world_size) {
   if constexpr (!E::has(fsdp) && E::has(ddp)) {
-    const int others = d.pp * d.tp * d.cp;
+    const index_t others = index_t{d.pp} * d.tp * d.cp;
     if (d.dp_shard == -1 && d.dp_replicate == 1 && others > 0 && world_size % others == 0) {
-      d.dp_replicate = world_size / others;
+      d.dp_replicate = static_cast<int>(world_size / others);
       d.dp_shard = 1;
     }
   }
@@ -67,6 +68,13 @@ Degrees compiled_degrees(Degrees d, int world_size) {
   return d;
 }
 
+/// The sizes of the flavor that the configuration names. Throws ConfigError for a name that the family has not.
+template <class E>
+DecoderSizes sizes_of(const Config& config) {
+  using Family = typename E::Recipe::ModelFamily;
+  return find_flavor(Family::name, Family::flavors(), config.model.flavor);
+}
+
 /// The sizes of a step on each rank.
 struct BatchLayout {
   index_t global_rows = 0;  // sequences a step, all ranks
@@ -76,6 +84,9 @@ struct BatchLayout {
   index_t seq_len = 0;
 };
 
+/// Throws ConfigError, naming the flags, for sizes that do not divide, and for steps that are too large to be meant:
+/// above 2^40 tokens bytes would no longer fit 64 bits (the largest flavor holds 2^20 a token), and above 2^18 passes
+/// (micro-batches times pipeline ranks) a schedule, which lists them all, would take minutes to make.
 template <class CompiledOnce = void>
 BatchLayout batch_layout(const Config& config, const Mesh& mesh) {
   const TrainingConfig& t = config.training;
@@ -87,12 +98,25 @@ BatchLayout batch_layout(const Config& config, const Mesh& mesh) {
     throw ConfigError(concat("--training.global_batch_size ", b.global_rows,
                              " must be a multiple of --training.local_batch_size times the data-parallel degree (",
                              t.local_batch_size, " * ", mesh.dp_degree(), ")"));
+  constexpr index_t most_tokens = index_t{1} << 40, most_passes = index_t{1} << 18;
+  if (b.global_rows > most_tokens / b.seq_len)
+    throw ConfigError(concat("a step of ", b.global_rows, " sequences of ", b.seq_len, " tokens is above the limit of ",
+                             most_tokens,
+                             " tokens: lower --training.seq_len, --training.local_batch_size or "
+                             "--training.global_batch_size"));
   b.local_rows = b.global_rows / mesh.dp_degree();
   b.rows = mesh.degree(Axis::pp) > 1 ? config.parallelism.pipeline_parallel_microbatch_size : t.local_batch_size;
   if (t.local_batch_size % b.rows != 0)
     throw ConfigError(concat("--parallelism.pipeline_parallel_microbatch_size ", b.rows,
                              " must divide --training.local_batch_size ", t.local_batch_size));
-  b.micro_batches = static_cast<int>(b.local_rows / b.rows);
+  const index_t micro_batches = b.local_rows / b.rows;
+  if (micro_batches > most_passes / mesh.degree(Axis::pp))
+    throw ConfigError(concat(
+        "a step of ", micro_batches, " micro-batches on ", mesh.degree(Axis::pp),
+        " pipeline ranks is above the limit of ", most_passes,
+        " (their product): lower --training.global_batch_size, or raise ",
+        mesh.degree(Axis::pp) > 1 ? "--parallelism.pipeline_parallel_microbatch_size" : "--training.local_batch_size"));
+  b.micro_batches = static_cast<int>(micro_batches);
   if (b.rows * b.seq_len % mesh.degree(Axis::tp) != 0)
     throw ConfigError(concat("--parallelism.tensor_parallel_degree ", mesh.degree(Axis::tp), " must divide the ",
                              b.rows * b.seq_len, " tokens of a micro-batch (", b.rows,

@@ -25,7 +25,6 @@ struct Plan {
   double parameters = 0;
   Degrees degrees;
   int world_size = 1;
-  double flops_per_token = 0;
   std::vector<RankPlan> ranks;  // one a pipeline stage: the others of the stage are alike
 };
 
@@ -118,10 +117,11 @@ std::string to_json(const Plan& plan) {
              ", \"tp\": ", d.tp, ", \"ep\": ", d.ep, "}, \"ranks\": [");
   bool first = true;
   for (const RankPlan& r : plan.ranks) {
-    out += concat(
-        first ? "" : ", ", "{\"rank\": ", r.rank, ", \"pp\": ", r.pp, ", \"persistent_bytes\": ", r.persistent_bytes,
-        ", \"arena_bytes\": ", r.arena_bytes, ", \"worst_arena_bytes\": ", r.worst_arena_bytes,
-        ", \"memory_bytes\": ", r.persistent_bytes + r.arena_bytes, ", \"flops\": ", r.flops, ", \"traffic\": {");
+    out += concat(first ? "" : ", ", "{\"rank\": ", r.rank, ", \"pp\": ", r.pp,
+                  ", \"persistent_bytes\": ", r.persistent_bytes, ", \"arena_bytes\": ", r.arena_bytes,
+                  ", \"worst_arena_bytes\": ", r.worst_arena_bytes,
+                  ", \"memory_bytes\": ", r.persistent_bytes + r.arena_bytes, ", \"flops\": ", r.flops,
+                  ", \"memory_traffic_bytes\": ", r.memory_traffic_bytes, ", \"traffic\": {");
     bool first_axis = true;
     for (const auto& [axis, t] : r.traffic.axes) {
       out +=
