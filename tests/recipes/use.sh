@@ -28,6 +28,12 @@ evaluate="evaluate $small $text --job.dump_folder run"
 passes "evaluate" "$llama3" $evaluate
 loss() { sed -n 's/.*held-out loss \([0-9.]*\) nats.*/\1/p' out.log | head -n 1; }
 trained=$(loss)
+perplexity=$(sed -n 's/.*(perplexity \([0-9.]*\)).*/\1/p' out.log)
+check "and the perplexity, its exponential" awk -v l="$trained" -v p="$perplexity" \
+  'BEGIN { d = p / exp(l) - 1; exit !(d * d < 1e-8) }'
+check "the text was held out, so nothing is said about it" [ "$(wc -l <out.log)" = 1 ]
+passes "evaluate on more than was held out" "$llama3" $evaluate --validation.held_out_fraction 0.2
+check "it says so" grep -q '^note: the run of this checkpoint held out only 0.1 of ' out.log
 check "the held-out loss ($trained) is below that of a guess" awk -v l="$trained" 'BEGIN { exit !(l > 0 && l < 7) }'
 
 passes "convert" "$llama3" convert --job.dump_folder run

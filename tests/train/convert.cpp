@@ -38,6 +38,11 @@ TEST_CASE("convert takes the weights of the newest checkpoint, or of the one tha
   c.checkpoint.initial_load_path = (from.path() / "checkpoint").string();
   CHECK(convert(c).path == to.path() / "new/folder/model.safetensors");
   CHECK(first_value(to.path() / "new/folder/model.safetensors") == 2);
+  c.checkpoint.load_step = 1;
+  CHECK(first_value(convert(c).path) == 1);
+  c.checkpoint.load_step = 3;
+  CHECK_THROWS_WITH(convert(c), ContainsText("step-3 is not there") && ContainsText("--checkpoint.load_step"));
+  c.checkpoint.load_step = -1;
   c.checkpoint.initial_load_path += "/step-1";
   c.checkpoint.export_dtype = "bfloat16";
   const Consolidated written = convert(c);

@@ -7,20 +7,26 @@
 
 namespace ashlar::inline v0 {
 
-/// Writes <job.dump_folder>/model.safetensors from checkpoint.initial_load_path (a checkpoint, or a folder of them: its
-/// newest; empty: the run's own folder, where checkpoint.load_step picks), as checkpoint.export_dtype. Builds no model
-/// and needs one rank. Throws ConfigError where the path has no checkpoint, Error where it is damaged.
+/// Where the weights are that convert and evaluate take: checkpoint.initial_load_path or, where that is empty, the
+/// run's own folder, and in either the step that checkpoint.load_step picks. What open_checkpoint() takes.
+inline std::filesystem::path checkpoint_path(const Config& config) {
+  const CheckpointConfig& c = config.checkpoint;
+  std::filesystem::path path = c.initial_load_path;
+  if (path.empty()) path = std::filesystem::path(config.job.dump_folder) / c.folder;
+  return c.load_step < 0 ? path : step_folder(path, c.load_step);
+}
+
+/// Writes <job.dump_folder>/model.safetensors from checkpoint_path(), of a folder of checkpoints from its newest, as
+/// checkpoint.export_dtype. Builds no model and needs one rank. Throws ConfigError where the path has no checkpoint,
+/// Error where it is damaged.
 template <class CompiledOnce = void>
 Consolidated convert(const Config& config) {
   namespace fs = std::filesystem;
-  const fs::path folder = config.job.dump_folder;
-  fs::path from = config.checkpoint.initial_load_path;
-  if (from.empty()) {
-    from = folder / config.checkpoint.folder;
-    if (config.checkpoint.load_step >= 0) from = step_folder(from, config.checkpoint.load_step);
-  }
+  const fs::path folder = config.job.dump_folder, from = checkpoint_path(config);
   if (!fs::exists(from))
-    throw ConfigError(concat(from.string(), " is not there; name a checkpoint with --checkpoint.initial_load_path"));
+    throw ConfigError(concat(from.string(),
+                             " is not there; name a checkpoint with --checkpoint.initial_load_path, or a step of a "
+                             "folder of them with --checkpoint.load_step"));
   OpenCheckpoint checkpoint = open_checkpoint(from);
   fs::create_directories(folder);
   return consolidate(checkpoint, folder / "model.safetensors",

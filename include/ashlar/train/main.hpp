@@ -3,7 +3,9 @@
 #pragma once
 
 #include <chrono>
+#include <cmath>
 #include <cstdio>
+#include <new>
 #include <thread>
 
 #include "ashlar/comm/mpi.hpp"
@@ -50,6 +52,11 @@ using TrainerOf = Trainer<typename Model::template Env<T>>;
 
 namespace detail {
 
+inline constexpr const char* out_of_memory =
+    "out of memory: the host can't give what the run asks for; lower --training.local_batch_size, "
+    "--training.global_batch_size or --training.seq_len, or divide the model over more ranks (`plan` with the same "
+    "flags says what a rank needs)";
+
 constexpr std::string_view precision_flag(DType type) {
   return type == DType::bf16 ? "bfloat16" : type == DType::f64 ? "float64" : "float32";
 }
@@ -80,17 +87,18 @@ void with_precision(const CommandLine& line, F&& f) {
 
 template <class E>
 void evaluate(const Config& config, Communicator world) {
+  if (config.training.dataset != "text") throw ConfigError("evaluate needs --training.dataset text");
   Config c = config;
   c.validation.enable = true;
+  const RunData data = open_data(c, sizes_of<E>(c).vocab_size);
   Trainer<E> trainer(c, world);
-  const RunData data = open_data(c, trainer.sizes().vocab_size);
-  if (!data.held_out) throw ConfigError("evaluate needs --training.dataset text");
   Loader loader = trainer.loader(data.train);
   Checkpointer(trainer, loader).load_model();
   const double loss = validate(trainer, data.held_out, -1);
-  if (world.rank() == 0)
-    std::printf("held-out loss %.6f nats a byte; a byte bigram model of the same text has %.6f\n", loss,
-                Bigram(*data.text).loss(*data.held_out));
+  if (world.rank() != 0) return;
+  std::printf("held-out loss %.6f nats a byte (perplexity %.4f); a byte bigram model of the same text has %.6f\n", loss,
+              std::exp(loss), Bigram(*data.text).loss(*data.held_out));
+  if (const std::string note = trained_on_note(c); !note.empty()) std::printf("%s\n", note.c_str());
 }
 
 template <class E>
@@ -141,8 +149,9 @@ void run(const CommandLine& line, Communicator world) {
 
 }  // namespace detail
 
-/// Runs the command line on the recipe of Model. Returns the process's exit status: 0, also after a SIGTERM or SIGINT
-/// that a run took the time to save for; 1 after one message on stderr.
+/// Runs the command line on the recipe of Model. Returns the process's exit status: 0, also where SIGTERM or SIGINT
+/// made a run end after the step at hand (with a checkpoint where checkpoint.enable is set; a launcher has a status of
+/// its own); 1 after one message on stderr.
 template <class Model>
 int main(int argc, char** argv) {
   static_assert(
@@ -168,7 +177,8 @@ int main(int argc, char** argv) {
   } catch (const std::exception& error) {
     const bool alone = !session || session->world().size() == 1;
     const std::string who = alone ? "" : concat("rank ", session->world().rank(), ": ");
-    std::fprintf(stderr, "%s%s\n", who.c_str(), error.what());
+    const bool no_memory = dynamic_cast<const std::bad_alloc*>(&error) != nullptr;
+    std::fprintf(stderr, "%s%s\n", who.c_str(), no_memory ? detail::out_of_memory : error.what());
     if (!alone) std::this_thread::sleep_for(500ms);
   }
   if (session && session->world().size() > 1) session->abort(1);

@@ -1,13 +1,17 @@
-// Validation: the mean loss on held-out text. Used by train/train_loop.hpp and by the subcommand evaluate.
+// Validation: the mean loss on held-out text, and whether it was held out. Used by train/train_loop.hpp and by the
+// subcommand evaluate. Read next: data/text.hpp.
 #pragma once
 
 #include "ashlar/data/text.hpp"
+#include "ashlar/train/config_json.hpp"
+#include "ashlar/train/convert.hpp"
 #include "ashlar/train/trainer.hpp"
 
 namespace ashlar::inline v0 {
 
-/// The mean loss over the first `batches` global batches of the text, or over all its whole batches when negative; the
-/// last batch is filled up with rows that do not count. Collective.
+/// The mean loss over the rows of the first `batches` global batches of the text, or over all its rows when negative:
+/// the last batch is filled up with rows that do not count. Collective. Throws ConfigError for a text that is shorter
+/// than a row.
 template <class E>
 double validate(Trainer<E>& trainer, const std::shared_ptr<const Text>& text, int batches) {
   const auto rows = std::make_shared<TextRows>(text, trainer.batch().seq_len, 0, false);
@@ -28,6 +32,27 @@ double validate(Trainer<E>& trainer, const std::shared_ptr<const Text>& text, in
     tokens += valid;
   }
   return tokens > 0 ? loss / tokens : 0;
+}
+
+/// A sentence for people where the run that made the checkpoint of checkpoint_path() held out less of its text than
+/// `config` does, so that the loss may be of text that it trained on; empty where it did not, or where the checkpoint
+/// does not say. One rank calls it. Throws Error where there is no checkpoint.
+template <class CompiledOnce = void>
+std::string trained_on_note(const Config& config) {
+  const OpenCheckpoint checkpoint = open_checkpoint(checkpoint_path(config));
+  if (!checkpoint.manifest) return "";
+  Config made;
+  try {
+    FieldList list = fields(made);
+    read_json(list, checkpoint.manifest->config, checkpoint.path.string());
+  } catch (const ConfigError&) {
+    return "";  // another version's
+  }
+  const std::string& text = made.training.dataset_path;
+  const double held_out = made.validation.enable ? made.validation.held_out_fraction : 0;
+  if (made.training.dataset != "text" || text.empty() || held_out >= config.validation.held_out_fraction) return "";
+  return concat("note: the run of this checkpoint held out ", held_out > 0 ? concat("only ", held_out) : "nothing",
+                " of ", text, "; where that is the text evaluated here, the loss is not of held-out text alone");
 }
 
 }  // namespace ashlar::inline v0
