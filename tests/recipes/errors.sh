@@ -44,12 +44,19 @@ mkdir empty
 refuses 'has no text in it' "$llama3" train $small --training.dataset_path empty
 echo short >short.txt
 refuses 'fewer than one row of --training.seq_len' "$llama3" train $small --training.dataset_path short.txt
+refuses 'the text has 7 tokens' "$llama3" train $small --training.dataset_path short.txt --model.flavor 405B
+refuses '--validation.held_out_fraction 0.001 holds out' "$llama3" train $small $text --validation.enable \
+  --validation.held_out_fraction 0.001
+refuses '--validation.enable needs --training.dataset text' "$llama3" $run --validation.enable
+refuses 'evaluate needs --training.dataset text' "$llama3" evaluate --training.dataset random
 refuses 'is not a flavor of llama3; there are debugmodel' "$llama3" $run --model.flavor 9B
 refuses '--parallelism.tensor_parallel_degree' "$llama3" $run --parallelism.tensor_parallel_degree 2
 refuses '--parallelism.tensor_parallel_degree 3 must divide' "$llama3" plan --parallelism.tensor_parallel_degree 3
 refuses 'add tp to it and build again' "$debug_moe" plan --parallelism.tensor_parallel_degree 2
 refuses 'training.global_batch_size: must be a multiple' "$llama3" $run --training.global_batch_size 3
-refuses 'must be one of bfloat16, float32' "$llama3" $run --training.mixed_precision_param float64
+refuses 'must be one of bfloat16, float32, float64' "$llama3" $run --training.mixed_precision_param float16
+refuses 'not compiled into this binary; its recipe has float32, bfloat16' "$llama3" $run \
+  --training.mixed_precision_param float64
 refuses 'not_there.json: ' "$llama3" train --config not_there.json
 echo '{"training": {"stepz": 3}}' >wrong.json
 refuses 'unknown key "training.stepz"; the nearest valid name is "training.steps"' "$llama3" train --config wrong.json
@@ -57,10 +64,32 @@ echo '{"training": {"steps": "3"' >torn.json
 refuses 'torn.json: not JSON' "$llama3" train --config torn.json
 echo '{"training": {"steps": [3]}}' >kind.json
 refuses 'training.steps' "$llama3" train --config kind.json
+{
+  head -c 1000000 /dev/zero | tr '\0' '['
+  head -c 1000000 /dev/zero | tr '\0' ']'
+} >deep.json
+refuses 'deep.json: is nested too deep' "$llama3" train --config deep.json
+
+# Sizes that can't be meant are refused at once.
+huge=2147483647
+refuses 'plan works out at most 16777216 ranks' "$llama3" plan --parallelism.tensor_parallel_degree 65536 \
+  --parallelism.pipeline_parallel_degree 65536
+refuses 'is above the limit of 1099511627776 tokens' "$llama3" plan --training.local_batch_size $huge \
+  --training.seq_len $huge
+refuses '268435455 micro-batches on 1 pipeline ranks is above' "$llama3" plan --training.seq_len 16 \
+  --training.global_batch_size 2147483640
+refuses '1073741823 micro-batches on 1 pipeline ranks is above' "$llama3" $run --training.global_batch_size 2147483646
+refuses 'first_stage_less_layers: must be at least 0 and at most 4096' "$llama3" plan \
+  --parallelism.pipeline_parallel_degree 2 --parallelism.pipeline_parallel_first_stage_less_layers $huge
+# A text of zeros, larger than the address space that the run may use.
+truncate -s 8G large.txt
+refuses 'out of memory: the host' bash -c 'ulimit -v 2000000 && exec "$@"' bash "$llama3" train $small \
+  --training.dataset_path large.txt
+rm large.txt
 
 # A file where the folder should be is unwritable for root too.
 : >file
-refuses 'file/metrics.jsonl' "$llama3" $run --job.dump_folder file
+refuses "--job.dump_folder file: can't make the folder: Not a directory" "$llama3" $run --job.dump_folder file
 refuses '/proc/nowhere' "$llama3" $run --job.dump_folder /proc/nowhere
 mkdir blocked
 : >blocked/checkpoint
@@ -69,6 +98,8 @@ refuses '--checkpoint.load_step 7: ' "$llama3" $run --job.dump_folder new --chec
 refuses 'holds no complete checkpoint' "$llama3" generate --job.dump_folder new
 refuses 'holds no complete checkpoint' "$llama3" evaluate --job.dump_folder new $text --training.seq_len 32
 refuses 'is not there; name a checkpoint' "$llama3" convert --job.dump_folder new
+refuses 'empty/step-7 is not there' "$llama3" convert --job.dump_folder new --checkpoint.initial_load_path empty \
+  --checkpoint.load_step 7
 refuses 'not_there: ' "$llama3" $run --job.dump_folder new --checkpoint.initial_load_path not_there
 
 # Damage of every kind, to a checkpoint that is otherwise good.

@@ -49,6 +49,12 @@ passes "goes on as pp 2 x tp 2" "${launcher[@]}" -n 4 "$llama3" train $saved --t
 check "it went on after step 3" grep -q "going on after step 3" out.log err.log
 near "goes on after another layout's step 3" llama3_text moved
 
+# The launcher may give a rank a terminal whose text goes into a file.
+TERM=xterm "${launcher[@]}" -n 2 "$llama3" train $global $text $steps --training.local_batch_size 4 $dp 2 \
+  --job.dump_folder redirected >redirected.log 2>&1
+check "the redirected run reports its steps" [ "$(grep -c '^step ' redirected.log)" = 5 ]
+check "and writes nothing over" [ "$(grep -c $'\x1b' redirected.log)" = 0 ]
+
 # A rank that dies ends the run.
 "${launcher[@]}" -n 2 "$llama3" train $global $text --training.steps 1000 --training.local_batch_size 4 $dp 2 \
   --job.dump_folder dies >dies.log 2>&1 &

@@ -6,7 +6,9 @@ source "$(dirname "$0")/checks.sh" "$@"
 # The form that other programs' comparisons rely on.
 form="--model.flavor debugmodel --training.local_batch_size 8 --training.global_batch_size 8 --training.seq_len 256
   --training.mixed_precision_param float32 $text --metrics.log_freq 1 --checkpoint.enable true --checkpoint.interval 3"
-passes "the documented command" "$llama3" train $form --training.steps 2 --job.dump_folder form
+passes "the documented command" "$llama3" train $form --training.steps 2 --job.dump_folder form \
+  --job.description "A line."
+check "the description is shown at the start" [ "$(cat out.log err.log | head -n 1)" = "A line." ]
 check "a warm-up longer than the run is pointed out" grep -q "the warm-up takes all of them" err.log out.log
 check "a line a step" [ "$(values form/metrics.jsonl loss | cut -d ' ' -f 1 | tr '\n' ' ')" = "1 2 " ]
 for key in loss grad_norm lr tokens_per_second peak_memory_bytes mfu tokens elapsed_seconds; do

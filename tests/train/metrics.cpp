@@ -123,11 +123,12 @@ TEST_CASE("lines that are not whole are dropped") {
   CHECK(contents(log.path()) == whole + "\n");  // the same step twice: the first line stays
 }
 
-TEST_CASE("a folder that can't be made is an error that names the file") {
+TEST_CASE("a folder that can't be made is an error that names the flag and the reason") {
   const Folder folder;
   std::filesystem::create_directories(folder.path.parent_path());
   std::ofstream(folder.path) << "a file where the folder should be";
-  CHECK_THROWS_WITH(MetricsLog(folder.path), ContainsText("can't write") && ContainsText("metrics.jsonl"));
+  CHECK_THROWS_WITH(MetricsLog(folder.path),
+                    ContainsText("--job.dump_folder " + folder.path.string()) && ContainsText("Not a directory"));
 }
 
 #if defined(__linux__)

@@ -85,12 +85,14 @@ class MetricsLog {
  public:
   /// Opens the log for a run that goes on after step `resumed_step` (0: a new run). Lines of later steps, which the run
   /// is about to repeat, and lines that are not whole are dropped; the file is replaced in one move. Makes the folder.
-  /// Throws Error where the folder or the file can't be written.
+  /// Throws ConfigError where the folder can't be made, Error where the file can't be written.
   template <class CompiledOnce = void>
   explicit MetricsLog(const std::filesystem::path& folder, std::int64_t resumed_step = 0)
       : path_(folder / "metrics.jsonl"), last_step_(resumed_step) {
     std::error_code error;
     std::filesystem::create_directories(folder, error);
+    if (error)
+      throw ConfigError(concat("--job.dump_folder ", folder.string(), ": can't make the folder: ", error.message()));
     const std::filesystem::path fresh = folder / "metrics.jsonl.new";
     {
       std::ofstream out(fresh, std::ios::binary | std::ios::trunc);

@@ -25,7 +25,6 @@ class StepClock {
   void loaded(Clock::duration time) { loading_ += time; }
   void stepped() { ++steps_; }
   double elapsed() const { return seconds(Clock::now() - begin_); }
-  int steps() const { return steps_; }
 
   struct Rates {
     double seconds_per_step, data_loading;
@@ -48,21 +47,26 @@ class StepClock {
 };
 
 /// Trains to --training.steps, going on from the newest checkpoint. `stop()` is asked between steps on rank 0's behalf:
-/// when any rank's says yes, a checkpoint is written and the loop ends. Collective. Returns the last step.
+/// when any rank's says yes, the loop ends, with a checkpoint where checkpoint.enable is set. Collective. Returns the
+/// last step. Throws ConfigError for data or sizes that can't be trained on.
 template <class E>
 std::int64_t train_loop(const Config& config, Communicator world, const std::function<bool()>& stop) {
   using D = typename E::Device;
   StepClock clock;
   const WarmUp<typename E::Compute, D> warm_up;
+  // Data first: it is soon read, and what is wrong with it is said before a large model is built.
+  const RunData data = open_data(config, sizes_of<E>(config).vocab_size);
   Trainer<E> trainer(config, world);
-  const RunData data = open_data(config, trainer.sizes().vocab_size);
   Loader loader = trainer.loader(data.train);
   Checkpointer checkpointer(trainer, loader);
   const bool reports = world.rank() == 0;
-  Progress progress;
+  // A launcher gives ranks terminals of its own (Open MPI does to rank 0) and sends what they write anywhere, to a file
+  // as well: lines that are written over are for a rank that runs alone.
+  Progress progress(stdout, world.size() == 1 && Progress::writes_to_terminal(stdout));
   const auto note = [&](const std::string& text) {
     if (reports) progress.note(text);
   };
+  if (!config.job.description.empty()) note(config.job.description);
   if (checkpointer.load()) note(concat("going on after step ", trainer.step_count()));
   std::optional<MetricsLog> log;
   if (reports) log.emplace(config.job.dump_folder, trainer.step_count());
