@@ -18,6 +18,11 @@ struct SmoothedCrossEntropy {
     for (index_t i = 0; i < chunk.logits.rows(); ++i) {
       const float* z = chunk.logits.row(i);
       const index_t target = chunk.targets.data()[i];
+      if (target < 0) {  // ops::ignore_index: counts for nothing
+        chunk.loss.data()[i] = 0;
+        if (chunk.dlogits) std::fill_n(chunk.dlogits.row(i), v, 0.0f);
+        continue;
+      }
       float top = z[0], sum = 0, mean = 0;
       for (index_t j = 0; j < v; ++j) top = std::max(top, z[j]);
       for (index_t j = 0; j < v; ++j) sum += std::exp(z[j] - top), mean += z[j] / static_cast<float>(v);
@@ -42,7 +47,10 @@ int main() {
   TrainerOf<Model> trainer(config);
   Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 16));
   while (trainer.step_count() < config.training.steps) {
-    trainer.step(loader.next(), SmoothedCrossEntropy{});
+    HostBatch batch = loader.next();
+    for (index_t row = 0; row < batch.rows; ++row)  // the first half of a row is a prompt: read, not learned
+      std::fill_n(batch.targets.begin() + row * batch.seq_len, batch.seq_len / 2, ops::ignore_index);
+    trainer.step(batch, SmoothedCrossEntropy{});
     const StepResult r = trainer.result();
     std::printf("step %2lld  loss %.4f  gradient norm %.4f\n", static_cast<long long>(r.step), r.loss, r.grad_norm);
   }

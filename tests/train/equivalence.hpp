@@ -88,9 +88,15 @@ inline Difference compare(const Run& a, const Run& b) {
   Difference d;
   const auto relative = [](double x, double y) { return std::abs(x - y) / std::abs(x); };
   REQUIRE(a.losses.size() == b.losses.size());
+  // Whether r took the place of the largest so far. A NaN does, and stays: std::max would drop it.
+  const auto raise = [](double& largest, double r) {
+    const bool larger = r > largest || std::isnan(r);
+    if (larger) largest = r;
+    return larger;
+  };
   for (std::size_t i = 0; i < a.losses.size(); ++i) {
-    d.loss = std::max(d.loss, relative(a.losses[i], b.losses[i]));
-    d.grad_norm = std::max(d.grad_norm, relative(a.norms[i], b.norms[i]));
+    raise(d.loss, relative(a.losses[i], b.losses[i]));
+    raise(d.grad_norm, relative(a.norms[i], b.norms[i]));
   }
   REQUIRE(a.tensors.size() == b.tensors.size());
   for (const auto& [name, x] : a.tensors) {
@@ -104,10 +110,7 @@ inline Difference compare(const Run& a, const Run& b) {
       norm += x[i] * x[i];
     }
     const double r = norm > 0 ? std::sqrt(difference / norm) : std::sqrt(difference);
-    if (!(r <= d.parameter)) {  // NaN too
-      d.parameter = r;
-      d.worst = name;
-    }
+    if (raise(d.parameter, r)) d.worst = name;
   }
   return d;
 }

@@ -65,6 +65,21 @@ std::vector<std::pair<int, Config>> layouts() {
 
 }  // namespace
 
+TEST_CASE("a comparison sees a NaN wherever it stands") {
+  const Run good{{2, 1}, {1, 1}, {{"a", {1}}, {"b", {1}}}};
+  CHECK(compare(good, good).loss == 0);
+  for (const std::size_t at : {0, 1}) {
+    Run bad = good;
+    bad.losses[at] = bad.norms[at] = NAN;
+    bad.tensors[at == 0 ? "a" : "b"] = {NAN};
+    const Difference d = compare(good, bad);
+    CHECK(std::isnan(d.loss));
+    CHECK(std::isnan(d.grad_norm));
+    CHECK(std::isnan(d.parameter));
+    CHECK(d.worst == (at == 0 ? "a" : "b"));
+  }
+}
+
 TEST_CASE("every layout of the dense model equals one rank") {
   const Run alone = run<Dense>(base_config(), 1, 5);
   REQUIRE(alone.losses.back() < alone.losses.front());
