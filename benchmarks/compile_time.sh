@@ -21,12 +21,10 @@ for name in llama3 debug_moe own_loop; do
   printf '%-10s %s s (wall, user)  %s bytes stripped\n' "$name" "$seconds" "$(stat -c %s "/tmp/$name.stripped")"
 done
 # Medians over a few runs: from process start to the first finished step, by the run's own clock and what --help takes
-# before it, and the time of later steps. Before each, as much memory as a run needs is touched: a virtual machine that
-# has given free memory back to its host gets it back slowly, which is not the program's time.
+# before it, and the time of later steps.
 out=$(mktemp -d)
 field() { sed -n "s/.*\"$1\":\([0-9.e+-]*\).*/\1/p" "$2"; }
 for run in 1 2 3 4 5 6 7 8 9; do
-  dd if=/dev/zero of=/dev/null bs=640M count=1 2>/dev/null
   begin=$(date +%s.%N)
   "build/$preset/examples/llama3" train --help >/dev/null
   end=$(date +%s.%N)

@@ -26,7 +26,7 @@ class AdamWState {
  private:
   TensorView<A, D> moment(index_t i) const { return moments_.view().rows(i, 1).reshaped({moments_.shape()[1]}); }
 
-  Tensor<A, D> moments_;  // in one piece, for the sake of large pages
+  Tensor<A, D> moments_;  // [2, n]: exp_avg, exp_avg_sq
 };
 
 /// The numbers of step `step` (1-based) at learning rate `lr`.

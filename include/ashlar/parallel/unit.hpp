@@ -260,7 +260,7 @@ class Unit {
   UnitLayout layout_;
   std::vector<Parameter<E>*> parameters_;  // in the layout's order
 
-  Tensor<A, D> master_and_gradient_;  // of this rank's range, and sum_; in one piece, for the sake of large pages
+  Tensor<A, D> master_and_gradient_;  // of this rank's range, and sum_
   TensorView<A, D> sum_;              // the step's gradient: of this rank's range, or of all where gradients pile up
   Tensor<T, D> compute_;              // this rank's range, rounded; empty where T is A
   Tensor<T, D> resident_;             // all ranges, where they are not given back
