@@ -1,6 +1,6 @@
 // A loop and a loss of your own: Trainer is a value, and nothing else of the library is needed around it.
-#include <ashlar/ashlar.hpp>
 #include <algorithm>
+#include <ashlar/ashlar.hpp>
 #include <cmath>
 #include <cstdio>
 #include <vector>

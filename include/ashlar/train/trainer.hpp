@@ -97,9 +97,9 @@ class Trainer {
     if (const A skipped = norm_and_scale[2]; skipped > 0) {
       optimizer_->forget_skipped(queue_);
       fail(concat("step ", step_, ": the gradient norm is ", r.grad_norm, " and the loss ", r.loss,
-                  "; of the steps since ", "the last result ", skipped,
-                  " had a gradient norm that is not finite, and left the weights as they ",
-                  "were. Lower --optimizer.lr or look for the tensor with the NonFiniteFinder observer"));
+                  "; of the steps since the last result ", skipped,
+                  " had a gradient norm that is not finite, and left the weights as they were. Lower --optimizer.lr or "
+                  "look for the tensor with the NonFiniteFinder observer"));
     }
     return r;
   }

@@ -69,8 +69,8 @@ void matmul(Cuda::Queue& queue, TensorView<const T, Cuda> a, Transpose ta, Tenso
   const index_t n = c.cols(), k = ta == Transpose::yes ? a.rows() : a.cols();
   if (const index_t odd = kernel::odd_part<T>(n)) {
     for (const auto& [begin, count] : {std::pair{index_t{0}, n - odd}, std::pair{n - odd, odd}})
-      cuda::matmul<T, C>(queue, a, ta, tb == Transpose::yes ? b.rows(begin, count) : b.columns(begin, count),
-                         tb, c.columns(begin, count), beta);
+      cuda::matmul<T, C>(queue, a, ta, tb == Transpose::yes ? b.rows(begin, count) : b.columns(begin, count), tb,
+                         c.columns(begin, count), beta);
     return;
   }
   if (const index_t odd = kernel::odd_part<T>(k)) {
