@@ -56,7 +56,7 @@ ASHLAR_INSTANCE bool Checkpointer::load<>();
 ASHLAR_INSTANCE void Checkpointer::load_model<>();
 ASHLAR_INSTANCE void Checkpointer::load_from<>(const std::filesystem::path&, bool);
 ASHLAR_INSTANCE Consolidated convert<>(const Config&);
-ASHLAR_INSTANCE std::string trained_on_note<>(const Config&);
+ASHLAR_INSTANCE std::string trained_on_note<>(const Config&, const std::filesystem::path&);
 
 // Configuration.
 ASHLAR_INSTANCE CommandLine parse<>(int, const char* const*);

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "ashlar/checkpoint/save.hpp"
+#include "ashlar/train/convert.hpp"
 #include "catch.hpp"
 #include "checkpoint/temporary_folder.hpp"
 
@@ -40,7 +41,7 @@ TEST_CASE("it is said where a checkpoint's run trained on what is held out now")
   c.job.dump_folder = folder.path().string();
   const auto note = [&](int step) {
     c.checkpoint.load_step = step;
-    return trained_on_note(c);
+    return trained_on_note(c, open_checkpoint(checkpoint_path(c)).path);
   };
   CHECK_THAT(note(1), ContainsText("held out nothing of corpus.txt"));
   CHECK_THAT(note(2), ContainsText("held out only 0.05 of corpus.txt"));

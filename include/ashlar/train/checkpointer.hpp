@@ -127,12 +127,15 @@ class Checkpointer {
     cursor_ = loader_.cursor();
     tokens_ = wants[2] ? checkpoint.manifest->tokens : 0;
     trainer_.resume_at(wants[2] ? checkpoint.manifest->step : trainer_.step_count());
+    loaded_ = checkpoint.path;
     trainer_.mesh.world().barrier();  // under patience: ranks that had little to read wait here for the others
   }
 
   /// Tokens trained on since the run began, over all ranks and restarts.
   std::int64_t tokens_seen() const { return tokens_ + (loader_.cursor() - cursor_) * trainer_.seq_len; }
   const std::filesystem::path& folder() const { return folder_; }
+  /// What was loaded, a checkpoint's folder or a file of weights; empty before.
+  const std::filesystem::path& loaded_from() const { return loaded_; }
 
  private:
   // While it lives, ranks wait for each other as long as the disk may take: what they read and write is unequal, and
@@ -174,7 +177,7 @@ class Checkpointer {
   TrainerAccess trainer_;
   Loader& loader_;
   CheckpointConfig config_;
-  std::filesystem::path folder_;
+  std::filesystem::path folder_, loaded_;
   std::int64_t cursor_ = 0, tokens_ = 0;  // as of the last load
 };
 

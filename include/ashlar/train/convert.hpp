@@ -7,7 +7,7 @@
 
 namespace ashlar::inline v0 {
 
-/// Where the weights are that convert and evaluate take: checkpoint.initial_load_path or, where that is empty, the
+/// Where the weights are that convert takes: checkpoint.initial_load_path or, where that is empty, the
 /// run's own folder, and in either the step that checkpoint.load_step picks. What open_checkpoint() takes.
 inline std::filesystem::path checkpoint_path(const Config& config) {
   const CheckpointConfig& c = config.checkpoint;

@@ -93,12 +93,14 @@ void evaluate(const Config& config, Communicator world) {
   const RunData data = open_data(c, sizes_of<E>(c).vocab_size);
   Trainer<E> trainer(c, world);
   Loader loader = trainer.loader(data.train);
-  Checkpointer(trainer, loader).load_model();
+  Checkpointer checkpointer(trainer, loader);
+  checkpointer.load_model();
   const double loss = validate(trainer, data.held_out, -1);
   if (world.rank() != 0) return;
   std::printf("held-out loss %.6f nats a byte (perplexity %.4f); a byte bigram model of the same text has %.6f\n", loss,
               std::exp(loss), Bigram(*data.text).loss(*data.held_out));
-  if (const std::string note = trained_on_note(c); !note.empty()) std::printf("%s\n", note.c_str());
+  if (const std::string note = trained_on_note(c, checkpointer.loaded_from()); !note.empty())
+    std::printf("%s\n", note.c_str());
 }
 
 template <class E>

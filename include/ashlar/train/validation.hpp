@@ -2,9 +2,9 @@
 // subcommand evaluate. Read next: data/text.hpp.
 #pragma once
 
+#include "ashlar/checkpoint/folder.hpp"
 #include "ashlar/data/text.hpp"
 #include "ashlar/train/config_json.hpp"
-#include "ashlar/train/convert.hpp"
 #include "ashlar/train/trainer.hpp"
 
 namespace ashlar::inline v0 {
@@ -34,17 +34,16 @@ double validate(Trainer<E>& trainer, const std::shared_ptr<const Text>& text, in
   return tokens > 0 ? loss / tokens : 0;
 }
 
-/// A sentence for people where the run that made the checkpoint of checkpoint_path() held out less of its text than
-/// `config` does, so that the loss may be of text that it trained on; empty where it did not, or where the checkpoint
-/// does not say. One rank calls it. Throws Error where there is no checkpoint.
+/// A sentence for people where the run that made `checkpoint` held out less of its text than `config` does, so that the
+/// loss may be of text that it trained on; empty where it did not, or where the checkpoint does not say. One rank calls
+/// it. Throws Error where the manifest can't be read.
 template <class CompiledOnce = void>
-std::string trained_on_note(const Config& config) {
-  const OpenCheckpoint checkpoint = open_checkpoint(checkpoint_path(config));
-  if (!checkpoint.manifest) return "";
+std::string trained_on_note(const Config& config, const std::filesystem::path& checkpoint) {
+  if (!is_complete(checkpoint)) return "";  // bare weights
   Config made;
   try {
     FieldList list = fields(made);
-    read_json(list, checkpoint.manifest->config, checkpoint.path.string());
+    read_json(list, read_manifest(checkpoint).config, checkpoint.string());
   } catch (const ConfigError&) {
     return "";  // another version's
   }
