@@ -54,17 +54,17 @@ void collect(const StateRange& range, Tensors& all) {
   });
 }
 
-template <class E>
+template <class M>
 void record(const char* model, const Layout& layout) {
-  const std::string name =
-      concat(model, ", ", to_string(dtype_of<typename E::Compute>), ", ", describe(layout.config, layout.ranks));
+  const std::string name = concat(model, ", ", to_string(dtype_of<typename M::Environment::Compute>), ", ",
+                                  describe(layout.config, layout.ranks));
   Tensors tensors;
   std::mutex mutex;
   std::vector<double> numbers;
   try {
     LocalWorld::run(layout.ranks, [&](Communicator world) {
-      Trainer<E> trainer(layout.config, world);
-      Loader loader = trainer.loader(std::make_shared<Documents>());
+      Trainer<M> trainer(layout.config, world);
+      auto loader = trainer.loader(std::make_shared<Documents>());
       for (int i = 0; i < steps; ++i) {
         trainer.step(loader.next());
         const StepResult r = trainer.result();
@@ -93,7 +93,7 @@ void record_all(const char* model, const std::vector<Layout>& layouts) {
     R<Where>::ComputeTypes::for_each([&]<class T>(std::type_identity<T>) {
       // The emulator's kernels are those of float and bf16.
       if constexpr (std::is_same_v<Where, Cpu> || !std::is_same_v<T, double>)
-        record<Environment<R<Where>, Where, T>>(model, layout);
+        record<ModelOf<R<Where>, Where, T>>(model, layout);
     });
     if constexpr (std::is_same_v<Where, Cpu>) {
       Config planned = layout.config;

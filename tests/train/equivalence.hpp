@@ -24,8 +24,8 @@ struct Run {
   Tensors tensors;
 };
 
-template <class E>
-void collect(Trainer<E>& trainer, Tensors& all) {
+template <class M>
+void collect(Trainer<M>& trainer, Tensors& all) {
   for (auto& stage : trainer.stages()) {
     for (auto& unit : stage->units()) {
       const auto master = unit->master();
@@ -47,12 +47,12 @@ void collect(Trainer<E>& trainer, Tensors& all) {
 /// `steps` steps of Recipe R in double on `ranks` threads.
 template <class R>
 Run run(const Config& config, int ranks, int steps) {
-  using E = Environment<R, Cpu, double>;
+  using M = ModelOf<R, Cpu, double>;
   Run result;
   std::mutex mutex;
   LocalWorld::run(ranks, [&](Communicator world) {
-    Trainer<E> trainer(config, world);
-    Loader loader = trainer.loader(std::make_shared<Documents>());
+    Trainer<M> trainer(config, world);
+    auto loader = trainer.loader(std::make_shared<Documents>());
     for (int i = 0; i < steps; ++i) {
       trainer.step(loader.next());
       const StepResult r = trainer.result();

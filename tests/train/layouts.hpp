@@ -7,16 +7,17 @@
 #include <utility>
 #include <vector>
 
-#include "ashlar/moe/moe.hpp"
+#include "ashlar/data/random_tokens.hpp"
+#include "ashlar/models/transformer.hpp"
 #include "ashlar/train/trainer.hpp"
 
 namespace equivalence {
 using namespace ashlar;
 
-struct TinyDense {
+struct TinyDense : DecoderFamily<> {
   static constexpr std::string_view name = "tiny_dense";
-  static std::span<const Flavor> flavors() {
-    static constexpr Flavor all[] = {
+  static std::span<const Flavor<Sizes>> flavors() {
+    static constexpr Flavor<Sizes> all[] = {
         {"debugmodel",
          {.dim = 32, .num_layers = 6, .num_heads = 8, .num_kv_heads = 8, .vocab_size = 32, .hidden_dim = 48}}};
     return all;
@@ -26,10 +27,10 @@ template <class D>
 struct Dense : Recipe<Family<TinyDense>, Attn<Flex<BlockCausal>>, Parallel<ddp * fsdp * tp * pp>,
                       ActivationCheckpoint<None, Selective, Full>, Precision<F64, F32, Bf16>, On<D>> {};
 
-struct TinyMoe {
+struct TinyMoe : DecoderFamily<> {
   static constexpr std::string_view name = "tiny_moe";
-  static std::span<const Flavor> flavors() {
-    static constexpr Flavor all[] = {
+  static std::span<const Flavor<Sizes>> flavors() {
+    static constexpr Flavor<Sizes> all[] = {
         {"debugmodel",
          {.dim = 32,
           .num_layers = 3,
