@@ -7,7 +7,7 @@ using namespace ashlar;
 namespace {
 
 // A mask of a user's own: a query sees itself and the two tokens before.
-struct SlidingWindow {
+struct LastThree {
   struct State {};
   static constexpr bool needs_documents = false;
   static constexpr index_t width = 3;
@@ -23,7 +23,7 @@ struct SlidingWindow {
 struct UsesSdpa : Recipe<Attn<Sdpa>> {};
 struct UsesFlash : Recipe<Attn<Flash<Causal>>> {};
 struct UsesDocuments : Recipe<Attn<Flex<BlockCausal>>> {};
-struct UsesWindow : Recipe<Attn<Flex<SlidingWindow>>> {};
+struct UsesWindow : Recipe<Attn<Flex<LastThree>>> {};
 
 constexpr index_t sequences = 2, seq_len = 6, rows = sequences * seq_len;
 
@@ -113,7 +113,7 @@ TEST_CASE("attention sees what its mask shows, and nothing else") {
   for (index_t row = 0; row < rows; ++row) {
     const auto* a = before.data() + row * 8;
     const bool changed = !std::equal(a, a + 8, after.data() + row * 8);
-    CHECK(changed == (row >= 1 && row < 1 + SlidingWindow::width));
+    CHECK(changed == (row >= 1 && row < 1 + LastThree::width));
   }
 }
 

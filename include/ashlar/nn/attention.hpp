@@ -94,16 +94,16 @@ class Attention {
     wk_.forward(c, saved.all, saved.key);
     wv_.forward(c, saved.all, saved.value);
     const index_t offset = c.cache ? c.cache->length : 0;
-    ops::rope<T>(c.queue, saved.query, sizes_.head_dim, c.batch.seq_len, offset, rope_->view(),
-                 ops::Direction::forward);
-    ops::rope<T>(c.queue, saved.key, sizes_.head_dim, c.batch.seq_len, offset, rope_->view(), ops::Direction::forward);
+    rotate(c, saved.query, sizes_.num_heads, offset, ops::Direction::forward);
+    rotate(c, saved.key, sizes_.num_kv_heads, offset, ops::Direction::forward);
     c.observe("query", saved.query);
     c.observe("key", saved.key);
     c.observe("value", saved.value);
     if (c.cache)
       attend_cached(c, saved);
     else
-      ops::attention<MaskT, T>(c.queue, shape(c), mask(c), saved.query, saved.key, saved.value, saved.out, saved.lse);
+      ops::attention<MaskT, T, D>(c.queue, shape(c), mask(c), {saved.query, saved.key, saved.value},
+                                  {saved.out, saved.lse});
     c.observe("out", saved.out);
     sum_rows(c, y, [&](View target) { wo_.forward(c, ConstView(saved.out), target); });
     return y;
@@ -124,11 +124,12 @@ class Attention {
       auto delta = c.template scratch<Acc<T>>({saved.lse.count()});
       wo_.input_gradient(c, dy_all, dout);
       wo_.weight_gradient(c, dy_all, saved.out);
-      ops::attention_backward<MaskT, T>(c.queue, shape(c), mask(c), saved.query, saved.key, saved.value, saved.out,
-                                        saved.lse, dout, dq, dk, dv, delta);
+      ops::attention_delta<T, D>(c.queue, shape(c), saved.out, dout, delta);
+      ops::attention_backward<MaskT, T, D>(c.queue, shape(c), mask(c), {saved.query, saved.key, saved.value}, saved.lse,
+                                           delta, dout, {dq, dk, dv});
     }
-    ops::rope<T>(c.queue, dq, sizes_.head_dim, c.batch.seq_len, 0, rope_->view(), ops::Direction::backward);
-    ops::rope<T>(c.queue, dk, sizes_.head_dim, c.batch.seq_len, 0, rope_->view(), ops::Direction::backward);
+    rotate(c, dq, sizes_.num_heads, 0, ops::Direction::backward);
+    rotate(c, dk, sizes_.num_kv_heads, 0, ops::Direction::backward);
     c.observe("query", dq);
     c.observe("key", dk);
     c.observe("value", dv);
@@ -153,8 +154,12 @@ class Attention {
             sizes_.num_heads / ranks_,
             sizes_.num_kv_heads / ranks_,
             sizes_.head_dim,
-            1.0 / std::sqrt(static_cast<double>(sizes_.head_dim)),
-            0};
+            sizes_.head_dim,
+            1.0 / std::sqrt(static_cast<double>(sizes_.head_dim))};
+  }
+  void rotate(Context<E>& c, View x, index_t num_heads, index_t offset, ops::Direction direction) const {
+    const ops::RopeShape whole_heads{num_heads / ranks_, sizes_.head_dim, 0, sizes_.head_dim};
+    ops::rope<T, D>(c.queue, x, whole_heads, {c.batch.seq_len, offset}, rope_->view(), direction);
   }
   static typename MaskT::State mask(Context<E>& c) {
     if constexpr (MaskT::needs_documents)
@@ -167,7 +172,7 @@ class Attention {
     auto& cache = *c.cache;
     auto& layer = cache.layers[static_cast<std::size_t>(layer_)];
     ops::AttentionShape s = shape(c);
-    s.query_offset = cache.length;
+    s.query_begin = cache.length;
     s.key_len = cache.length + s.query_len;
     s.key_capacity = cache.capacity;
     const std::size_t bytes = static_cast<std::size_t>(s.query_len * saved.key.cols()) * sizeof(T);
@@ -176,8 +181,8 @@ class Attention {
       D::copy(c.queue, layer.key.view().rows(at, 1).data(), saved.key.rows(b * s.query_len, 1).data(), bytes);
       D::copy(c.queue, layer.value.view().rows(at, 1).data(), saved.value.rows(b * s.query_len, 1).data(), bytes);
     }
-    ops::attention<MaskT, T>(c.queue, s, mask(c), saved.query, layer.key.view(), layer.value.view(), saved.out,
-                             saved.lse);
+    ops::attention<MaskT, T, D>(c.queue, s, mask(c), {saved.query, layer.key.view(), layer.value.view()},
+                                {saved.out, saved.lse});
   }
 
   AttentionSizes sizes_;

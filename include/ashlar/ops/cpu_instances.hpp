@@ -31,6 +31,8 @@ ASHLAR_INSTANCE decltype(attention_backward<Causal, float>) attention_backward<C
 ASHLAR_INSTANCE decltype(attention_backward<Causal, bf16>) attention_backward<Causal, bf16>;
 ASHLAR_INSTANCE decltype(attention_backward<BlockCausal, float>) attention_backward<BlockCausal, float>;
 ASHLAR_INSTANCE decltype(attention_backward<BlockCausal, bf16>) attention_backward<BlockCausal, bf16>;
+ASHLAR_INSTANCE decltype(attention_delta<float>) attention_delta<float>;
+ASHLAR_INSTANCE decltype(attention_delta<bf16>) attention_delta<bf16>;
 ASHLAR_INSTANCE decltype(cross_entropy_statistics<float>) cross_entropy_statistics<float>;
 ASHLAR_INSTANCE decltype(cross_entropy_merge<float>) cross_entropy_merge<float>;
 ASHLAR_INSTANCE decltype(cross_entropy_backward<float>) cross_entropy_backward<float>;
