@@ -5,6 +5,7 @@
 #include "ashlar/ops/adamw/cpu.hpp"
 #include "ashlar/ops/attention/cpu.hpp"
 #include "ashlar/ops/attention/cpu_backward.hpp"
+#include "ashlar/ops/attention/local_masks.hpp"
 #include "ashlar/ops/attention/mask.hpp"
 #include "ashlar/ops/cross_entropy/cpu.hpp"
 #include "ashlar/ops/elementwise/cpu.hpp"
@@ -27,10 +28,23 @@ ASHLAR_INSTANCE decltype(attention<Causal, float>) attention<Causal, float>;
 ASHLAR_INSTANCE decltype(attention<Causal, bf16>) attention<Causal, bf16>;
 ASHLAR_INSTANCE decltype(attention<BlockCausal, float>) attention<BlockCausal, float>;
 ASHLAR_INSTANCE decltype(attention<BlockCausal, bf16>) attention<BlockCausal, bf16>;
+ASHLAR_INSTANCE decltype(attention<Bidirectional, float>) attention<Bidirectional, float>;
+ASHLAR_INSTANCE decltype(attention<Bidirectional, bf16>) attention<Bidirectional, bf16>;
+ASHLAR_INSTANCE decltype(attention<Chunked<Causal>, float>) attention<Chunked<Causal>, float>;
+ASHLAR_INSTANCE decltype(attention<Chunked<Causal>, bf16>) attention<Chunked<Causal>, bf16>;
+ASHLAR_INSTANCE decltype(attention<Chunked<BlockCausal>, float>) attention<Chunked<BlockCausal>, float>;
+ASHLAR_INSTANCE decltype(attention<Chunked<BlockCausal>, bf16>) attention<Chunked<BlockCausal>, bf16>;
 ASHLAR_INSTANCE decltype(attention_backward<Causal, float>) attention_backward<Causal, float>;
 ASHLAR_INSTANCE decltype(attention_backward<Causal, bf16>) attention_backward<Causal, bf16>;
 ASHLAR_INSTANCE decltype(attention_backward<BlockCausal, float>) attention_backward<BlockCausal, float>;
 ASHLAR_INSTANCE decltype(attention_backward<BlockCausal, bf16>) attention_backward<BlockCausal, bf16>;
+ASHLAR_INSTANCE decltype(attention_backward<Bidirectional, float>) attention_backward<Bidirectional, float>;
+ASHLAR_INSTANCE decltype(attention_backward<Bidirectional, bf16>) attention_backward<Bidirectional, bf16>;
+ASHLAR_INSTANCE decltype(attention_backward<Chunked<Causal>, float>) attention_backward<Chunked<Causal>, float>;
+ASHLAR_INSTANCE decltype(attention_backward<Chunked<Causal>, bf16>) attention_backward<Chunked<Causal>, bf16>;
+ASHLAR_INSTANCE decltype(attention_backward<Chunked<BlockCausal>, float>)
+    attention_backward<Chunked<BlockCausal>, float>;
+ASHLAR_INSTANCE decltype(attention_backward<Chunked<BlockCausal>, bf16>) attention_backward<Chunked<BlockCausal>, bf16>;
 ASHLAR_INSTANCE decltype(attention_delta<float>) attention_delta<float>;
 ASHLAR_INSTANCE decltype(attention_delta<bf16>) attention_delta<bf16>;
 ASHLAR_INSTANCE decltype(cross_entropy_statistics<float>) cross_entropy_statistics<float>;

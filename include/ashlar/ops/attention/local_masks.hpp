@@ -55,10 +55,11 @@ struct SlidingWindow {
                                              index_t k_end) {
     return q_end - 1 - k_begin < s.window && M::all_visible(s.base, b, q_begin, q_end, k_begin, k_end);
   }
-  /// The window of a query, less the corner at the start of a sequence.
+  /// A window for each query, less the corner at the start of a sequence: that of queries which see fewer keys.
   static double pairs(const State& s, index_t query_len, index_t key_len) {
     const double window = static_cast<double>(key_len < s.window ? key_len : s.window);
-    return window * (static_cast<double>(query_len) - window / 2);
+    const double queries = static_cast<double>(query_len), corner = window < queries ? window : queries;
+    return window * (queries - corner / 2);
   }
 };
 
