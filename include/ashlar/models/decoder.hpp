@@ -45,7 +45,7 @@ class DecoderStage {
   };
   template <class F>
   static void streams(Boundary& b, F&& f) {
-    f(b.x.data(), b.x.count());
+    f(b.x);
   }
 
   DecoderStage(const DecoderSizes& sizes, const pipeline::StageLayers& layers, const StageSetup<E>& setup)
@@ -153,8 +153,8 @@ class DecoderStage {
     Context<E> c(setup_.queue, scratch_);
     c.batch = batch;
     c.cache = &cache;
-    c.tensor_parallel = setup_.mesh.communicator(Axis::tp);
-    c.expert_parallel = setup_.mesh.communicator(Axis::ep);
+    c.tensor_parallel = setup_.mesh.group(Axis::tp);
+    c.expert_parallel = setup_.mesh.group(Axis::ep);
     for (auto& unit : model_.units) unit->prefetch();
     model_.embedding_unit->acquire();
     ConstView x = model_.embedding->forward(c);
@@ -189,8 +189,8 @@ class DecoderStage {
     };
     c.batch = {input_.rows,      input_.seq_len, part(input_.tokens), part(input_.targets), part(input_.document_start),
                input_.loss_scale};
-    c.tensor_parallel = setup_.mesh.communicator(Axis::tp);
-    c.expert_parallel = setup_.mesh.communicator(Axis::ep);
+    c.tensor_parallel = setup_.mesh.group(Axis::tp);
+    c.expert_parallel = setup_.mesh.group(Axis::ep);
     c.kept_arena = input_.training ? &slot.arena : nullptr;
     c.keep = setup_.keep;
     c.count_routing = input_.training;

@@ -196,8 +196,8 @@ class DecoderLayers {
     const Mesh& mesh = setup_.mesh;
     units.push_back(std::make_unique<Unit<E>>(
         std::move(entries),
-        UnitGroups{mesh.communicator(experts ? Axis::efsdp : Axis::dp_shard), mesh.communicator(Axis::dp_replicate),
-                   experts ? Communicator() : mesh.communicator(Axis::tp)},
+        UnitGroups{mesh.group(experts ? Axis::efsdp : Axis::dp_shard), mesh.group(Axis::dp_replicate),
+                   experts ? Communicator() : mesh.group(Axis::tp)},
         options));
     return units.back().get();
   }

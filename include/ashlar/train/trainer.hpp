@@ -4,7 +4,7 @@
 
 #include <chrono>
 
-#include "ashlar/comm/staged.hpp"
+#include "ashlar/comm/world.hpp"
 #include "ashlar/data/loader.hpp"
 #include "ashlar/data/random_tokens.hpp"
 #include "ashlar/data/text.hpp"
@@ -39,8 +39,7 @@ class Trainer {
   /// Builds this rank's part of the model and draws its weights. Collective. Throws ConfigError for what can't be run.
   explicit Trainer(const Config& config, Communicator world = {})
       : config_(valid(config)),
-        mesh_(compiled_degrees<E>(degrees_of(config.parallelism), world.size()), world),
-        device_mesh_(mesh_.degrees(), on_device(world)),
+        mesh_(compiled_degrees<E>(degrees_of(config.parallelism), world.size()), world_on<D>(world)),
         sizes_(find_flavor(E::Recipe::ModelFamily::name, E::Recipe::ModelFamily::flavors(), config.model.flavor)),
         batch_(batch_layout(config, mesh_)),
         schedule_(schedule_of(config.parallelism, mesh_, batch_.micro_batches)),
@@ -49,7 +48,7 @@ class Trainer {
              config.lr_scheduler.min_lr_factor}) {
     mesh_.world().set_timeout(std::chrono::seconds(config.comm.init_timeout_seconds));
     if constexpr (std::is_same_v<T, MetaFloat>) {
-      const DType type = world.backend() ? world.backend()->meta_float() : DType::f32;
+      const DType type = world.host_backend() ? world.host_backend()->meta_float() : DType::f32;
       memory_.set_meta_float(type);
       queue_.meta_float_bytes = static_cast<index_t>(size_of(type));
     }
@@ -58,8 +57,7 @@ class Trainer {
     for (auto& stage : stages_)
       for (auto& unit : stage->units()) units.push_back(unit.get());
     const OptimizerConfig& o = config.optimizer;
-    optimizer_.emplace(memory_, queue_, device_mesh_, std::move(units),
-                       AdamWOptions{o.beta1, o.beta2, o.eps, o.weight_decay});
+    optimizer_.emplace(memory_, queue_, mesh_, std::move(units), AdamWOptions{o.beta1, o.beta2, o.eps, o.weight_decay});
     const index_t tokens = batch_.local_rows * batch_.seq_len;
     for (auto* ids : {&tokens_, &targets_, &document_start_}) *ids = Tensor<std::int32_t, D>(memory_, {tokens});
     inputs_.emplace(3 * tokens_.bytes());
@@ -158,14 +156,14 @@ class Trainer {
     for (std::size_t s = 0; s < layers.size(); ++s) {
       if (schedule_.stage_to_rank[s] != mesh_.coordinate(Axis::pp)) continue;
       stages_.push_back(std::make_unique<Stage>(sizes_, layers[s],
-                                                StageSetup<E>{memory_, queue_, device_mesh_, batch_.seq_len,
+                                                StageSetup<E>{memory_, queue_, mesh_, batch_.seq_len,
                                                               keep_of<E>(config_.activation_checkpoint.mode), units}));
       stages_.back()->initialize(static_cast<std::uint64_t>(config_.training.seed));
       stages_by_number_[s] = stages_.back().get();
     }
     const pipeline::Schedule lowered = pipeline::lower(schedule_);
-    train_.emplace(lowered, stages_by_number_, device_mesh_.communicator(Axis::pp));
-    evaluate_.emplace(pipeline::forward_only(lowered), stages_by_number_, device_mesh_.communicator(Axis::pp));
+    train_.emplace(lowered, stages_by_number_, mesh_.group(Axis::pp), queue_);
+    evaluate_.emplace(pipeline::forward_only(lowered), stages_by_number_, mesh_.group(Axis::pp), queue_);
     count_parameters();
   }
   // Logical sizes are in the layouts; each stage knows its own.
@@ -182,7 +180,7 @@ class Trainer {
           else if (!rows_only)
             counts[1] += n;
         }
-    if constexpr (D::has_storage) mesh_.communicator(Axis::pp).all_reduce(counts, 2).wait();
+    if constexpr (D::has_storage) mesh_.group(Axis::pp).reduce_values(std::span<double>(counts));
     parameters_ = counts[0];
     multiplied_ = counts[1];
   }
@@ -193,7 +191,7 @@ class Trainer {
                   batch.rows, " of ", batch.seq_len));
     std::int64_t valid = D::has_storage ? batch.valid_tokens() : batch_.local_rows * batch_.seq_len;
     if constexpr (D::has_storage) {
-      mesh_.data().all_reduce(&valid, 1).wait();
+      valid = mesh_.data().reduce_value(valid);
       const std::size_t bytes = batch.tokens.size() * sizeof(std::int32_t);
       inputs_->upload(queue_, {{tokens_.data(), batch.tokens.data(), bytes},
                                {targets_.data(), batch.targets.data(), bytes},
@@ -221,20 +219,12 @@ class Trainer {
     for (auto& stage : stages_)
       if (stage->has_output() && mesh_.coordinate(Axis::tp) == 0)
         D::download(queue_, &loss, stage->loss_total().data(), sizeof loss);
-    mesh_.world().all_reduce(&loss, 1).wait();
-    return loss;
-  }
-
-  // The world for buffers of D: the world itself where D's memory is the host's.
-  Communicator on_device(const Communicator& world) {
-    if constexpr (std::is_same_v<D, Cuda>)
-      if (world.size() > 1) return Communicator(std::make_shared<StagedBackend<D>>(world.backend(), queue_));
-    return world;
+    return mesh_.world().reduce_value(loss);
   }
 
   Config config_;
   Queue queue_;
-  Mesh mesh_, device_mesh_;  // for host memory, and for the device's
+  Mesh mesh_;
   DecoderSizes sizes_;
   BatchLayout batch_;
   pipeline::Schedule schedule_;
