@@ -53,8 +53,11 @@ inline LocalRank local_rank(Communicator world) {
 /// rank's thread: queues and memory are made for the device that the thread has. Collective.
 template <Device D>
 void take_device(Communicator world) {
-  if constexpr (std::is_same_v<D, Cuda>)
-    if (const int devices = Cuda::count(); devices > 1) Cuda::select(local_rank(world).rank % devices);
+  if constexpr (std::is_same_v<D, Cuda>) {
+    if (world.size() == 1) return;
+    const int place = local_rank(world).rank;
+    if (const int devices = Cuda::count(); devices > 1) Cuda::select(place % devices);
+  }
 }
 
 /// `world` with a backend for D's memory: itself where D's memory is the host's or it has one, by Nccl where the build

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "ashlar/comm/mpi.hpp"
+#include "ashlar/comm/world.hpp"
 #include "ashlar/device/build_device.hpp"
 #include "ashlar/device/threads.hpp"
 #include "ashlar/models/debug_moe/debug_moe.hpp"
@@ -129,6 +130,7 @@ void run(const CommandLine& line, Communicator world) {
     std::printf("%s\n", made.path.string().c_str());
     return;
   }
+  take_device<typename R::Device>(world);
   with_precision<R>(line, [&]<class T>(std::type_identity<T>) {
     using E = Environment<R, typename R::Device, T>;
     switch (line.subcommand) {
