@@ -3,15 +3,16 @@
 // "tied" by tp 2.
 #pragma once
 
-#include "ashlar/models/sizes.hpp"
+#include "ashlar/data/random_tokens.hpp"
+#include "ashlar/models/transformer.hpp"
 
 namespace ashlar::inline v0 {
 
-struct Tiny {
+struct Tiny : DecoderFamily<> {
   static constexpr std::string_view name = "tiny";
 
-  static std::span<const Flavor> flavors() {
-    static constexpr Flavor all[] = {
+  static std::span<const Flavor<Sizes>> flavors() {
+    static constexpr Flavor<Sizes> all[] = {
         {"debugmodel",
          {.dim = 32, .num_layers = 2, .num_heads = 4, .num_kv_heads = 4, .vocab_size = 64, .hidden_dim = 48}},
         {"moe",

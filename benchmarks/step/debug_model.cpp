@@ -3,7 +3,8 @@
 #include <cstdlib>
 
 #include "ashlar/core/random.hpp"
-#include "ashlar/models/llama3/llama3.hpp"
+#include "ashlar/data/random_tokens.hpp"
+#include "ashlar/models/transformer.hpp"
 #include "ashlar/train/trainer.hpp"
 #include "harness.hpp"
 
@@ -24,8 +25,8 @@ Config config() {
 
 template <class T>
 StepResult one_step() {
-  Trainer<Environment<Debug, Cpu, T>> trainer(config());
-  Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 2048));
+  Trainer<ModelOf<Debug, Cpu, T>> trainer(config());
+  auto loader = trainer.loader(std::make_shared<RandomTokens>(1, 2048));
   trainer.step(loader.next());
   return trainer.result();
 }
@@ -53,8 +54,8 @@ int main() {
   std::printf("float against double, one step: loss %.1e, gradient norm %.1e relative\n", error, norm_error);
   if (!(error < 1e-5 && norm_error < 1e-4)) return 1;
 
-  Trainer<Environment<Debug, Cpu, float>> trainer(config());
-  Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 2048));
+  Trainer<ModelOf<Debug, Cpu, float>> trainer(config());
+  auto loader = trainer.loader(std::make_shared<RandomTokens>(1, 2048));
   Memory<Cpu> memory;
   const Product big(memory, 2048, 2048, 2048), layer(memory, 2048, 768, 256);
   std::vector<Side> sides{

@@ -12,13 +12,13 @@ using namespace ashlar::benchmark;
 
 namespace {
 
-struct Mixture : Recipe<Ffn<MoE<TopK<Softmax>>>, Precision<Bf16>> {};
+using Mixture = MoE<TopK<Softmax>>;
 
 /// A module outside of a trainer: its parameters are bound to tensors, and each pass gets a context.
 template <class D>
 class Layer {
  public:
-  using E = Environment<Mixture, D, bf16>;
+  using E = Environment<D, bf16>;
 
   Layer(RandomValues& random, typename D::Queue& queue, index_t tokens, index_t dim, const MoeSizes& sizes)
       : queue_(queue), declarations_(memory_, queue, {}, {}), moe_(declarations_, dim, sizes, 0.02) {
@@ -62,12 +62,12 @@ class Layer {
   typename D::Queue& queue_;
   Memory<D> memory_;
   Declarations<E> declarations_;
-  MixtureOfExperts<E, typename Mixture::FeedForward> moe_;
+  MixtureOfExperts<E, Mixture> moe_;
   std::deque<Tensor<bf16, D>> values_;
   std::deque<Tensor<float, D>> gradients_;
   Tensor<bf16, D> x_, dy_;
   Arena<D> kept_{memory_}, scratch_{memory_};
-  typename MixtureOfExperts<E, typename Mixture::FeedForward>::Saved saved_;
+  typename MixtureOfExperts<E, Mixture>::Saved saved_;
 };
 
 std::vector<double> values(Cuda::Queue& queue, TensorView<const bf16, Cuda> x) {

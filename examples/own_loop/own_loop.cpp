@@ -8,7 +8,7 @@ using namespace ashlar;
 
 struct Small : Recipe<Attn<Flash<Causal>>, Ffn<SwiGlu>> {};
 using Model = Transformer<Small>;
-using Env = Model::Env<F32>;
+using Env = Model::In<F32>::Environment;
 
 // Cross-entropy with label smoothing: a part of the target's probability goes to all tokens alike.
 struct SmoothedCrossEntropy {
@@ -45,7 +45,7 @@ int main() {
   config.training.steps = 20;
   config.lr_scheduler.warmup_steps = 2;
   TrainerOf<Model> trainer(config);
-  Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 16));
+  auto loader = trainer.loader(std::make_shared<RandomTokens>(1, 16));
   while (trainer.step_count() < config.training.steps) {
     HostBatch batch = loader.next();
     for (index_t row = 0; row < batch.rows; ++row)  // the first half of a row is a prompt: read, not learned

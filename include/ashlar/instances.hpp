@@ -40,7 +40,7 @@ ASHLAR_INSTANCE std::vector<StageLayers> split_layers<>(int, int, EndWeights);
 ASHLAR_INSTANCE RunData open_data<>(const Config&, index_t);
 ASHLAR_INSTANCE Bigram::Bigram(const Text&, double);
 ASHLAR_INSTANCE double Bigram::loss<>(const Text&) const;
-ASHLAR_INSTANCE HostBatch Loader::read<>(std::int64_t, index_t) const;
+ASHLAR_INSTANCE HostBatch TokenRows::rows_of<>(const TokenSource&, index_t, std::int64_t, index_t);
 
 // Checkpoints.
 ASHLAR_INSTANCE std::string to_json<>(const Manifest&);
@@ -50,7 +50,7 @@ ASHLAR_INSTANCE SafetensorsHeader parse_safetensors_header<>(std::string_view, s
 ASHLAR_INSTANCE std::string format_safetensors_header<>(const std::vector<SafetensorsEntry>&,
                                                         const std::map<std::string, std::string>&);
 ASHLAR_INSTANCE UnitLayout UnitLayout::of_whole<>(std::string, const Shape&);
-ASHLAR_INSTANCE Checkpointer::Checkpointer(TrainerAccess, Loader&);
+ASHLAR_INSTANCE Checkpointer::Checkpointer(TrainerAccess, DataCursor&);
 ASHLAR_INSTANCE bool Checkpointer::save<>(std::int64_t, bool, bool);
 ASHLAR_INSTANCE bool Checkpointer::load<>();
 ASHLAR_INSTANCE void Checkpointer::load_model<>();

@@ -1,6 +1,7 @@
 // Tokens would be sent to where no experts are.
 // expect: add the strategy, as in Parallel<fsdp * ep>.
-#include "ashlar/models/decoder.hpp"
+#include "ashlar/models/stage.hpp"
+#include "ashlar/models/transformer.hpp"
 using namespace ashlar;
 
 #ifdef GOOD
@@ -8,4 +9,4 @@ using Choice = Recipe<Ffn<MoE<TopK<>, GroupedGemm<>, AllToAll>>, Parallel<fsdp *
 #else
 using Choice = Recipe<Ffn<MoE<TopK<>, GroupedGemm<>, AllToAll>>, Parallel<fsdp>>;
 #endif
-constexpr auto size = sizeof(DecoderStage<Environment<Choice, Cpu, F32>>);
+constexpr auto size = sizeof(Stage<ModelOf<Choice>>);

@@ -1,6 +1,7 @@
 // A mask alone is no attention kind.
 // expect: a mask of your own goes inside, as in Attn<Flex<MyMask>>.
-#include "ashlar/models/decoder.hpp"
+#include "ashlar/models/stage.hpp"
+#include "ashlar/models/transformer.hpp"
 using namespace ashlar;
 
 #ifdef GOOD
@@ -8,4 +9,4 @@ using Choice = Recipe<Attn<Flex<BlockCausal>>>;
 #else
 using Choice = Recipe<Attn<BlockCausal>>;
 #endif
-constexpr auto size = sizeof(DecoderStage<Environment<Choice, Cpu, F32>>);
+constexpr auto size = sizeof(Stage<ModelOf<Choice>>);

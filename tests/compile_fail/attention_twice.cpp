@@ -1,6 +1,6 @@
 // Which of two attention kinds would it be?
 // expect: Recipe<...> has two Attn<> policies; keep one.
-#include "ashlar/core/policy.hpp"
+#include "ashlar/models/transformer.hpp"
 using namespace ashlar;
 
 #ifdef GOOD

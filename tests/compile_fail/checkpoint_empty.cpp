@@ -1,6 +1,6 @@
 // To keep everything is a mode, too.
 // expect: ActivationCheckpoint<> needs at least one of None, Selective, Full.
-#include "ashlar/core/policy.hpp"
+#include "ashlar/core/recipe.hpp"
 using namespace ashlar;
 
 #ifdef GOOD

@@ -1,6 +1,6 @@
 // A compute type in the list of checkpointing modes.
 // expect: ActivationCheckpoint<...> takes None, Selective and Full only.
-#include "ashlar/core/policy.hpp"
+#include "ashlar/core/recipe.hpp"
 using namespace ashlar;
 
 #ifdef GOOD

@@ -1,6 +1,6 @@
 // One flag value would name two modes.
 // expect: ActivationCheckpoint<...> names a mode twice; name each once.
-#include "ashlar/core/policy.hpp"
+#include "ashlar/core/recipe.hpp"
 using namespace ashlar;
 
 #ifdef GOOD

@@ -1,6 +1,6 @@
 // Alternatives stand in one list.
 // expect: Recipe<...> has two ActivationCheckpoint<> policies; list the modes in one.
-#include "ashlar/core/policy.hpp"
+#include "ashlar/core/recipe.hpp"
 using namespace ashlar;
 
 #ifdef GOOD

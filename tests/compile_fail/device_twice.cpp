@@ -1,6 +1,6 @@
 // A model runs on one device.
 // expect: Recipe<...> has two On<> policies; keep one.
-#include "ashlar/core/policy.hpp"
+#include "ashlar/models/transformer.hpp"
 using namespace ashlar;
 
 #ifdef GOOD

@@ -1,6 +1,7 @@
 // A kernel where the experts belong.
-// expect: the second argument is GroupedGemm<> or GroupedGemm<Tma>.
-#include "ashlar/models/decoder.hpp"
+// expect: the second argument is an experts policy, such as GroupedGemm<>
+#include "ashlar/models/stage.hpp"
+#include "ashlar/models/transformer.hpp"
 using namespace ashlar;
 
 #ifdef GOOD
@@ -8,4 +9,4 @@ using Choice = Recipe<Ffn<MoE<TopK<>, GroupedGemm<>>>>;
 #else
 using Choice = Recipe<Ffn<MoE<TopK<>, Plain>>>;
 #endif
-constexpr auto size = sizeof(DecoderStage<Environment<Choice, Cpu, F32>>);
+constexpr auto size = sizeof(Stage<ModelOf<Choice>>);

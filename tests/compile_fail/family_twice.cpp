@@ -1,6 +1,6 @@
 // A model is of one family.
 // expect: Recipe<...> has two Family<> policies; keep one.
-#include "ashlar/core/policy.hpp"
+#include "ashlar/models/transformer.hpp"
 using namespace ashlar;
 
 #ifdef GOOD

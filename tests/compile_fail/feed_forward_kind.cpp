@@ -1,6 +1,7 @@
 // A router alone is no feed-forward.
-// expect: Ffn<...> takes SwiGlu or MoE<Router, Experts>.
-#include "ashlar/models/decoder.hpp"
+// expect: Ffn<...> takes SwiGlu, MoE<Router, Experts>, or a kind of your own
+#include "ashlar/models/stage.hpp"
+#include "ashlar/models/transformer.hpp"
 using namespace ashlar;
 
 #ifdef GOOD
@@ -8,4 +9,4 @@ using Choice = Recipe<Ffn<MoE<TopK<>>>>;
 #else
 using Choice = Recipe<Ffn<TopK<>>>;
 #endif
-constexpr auto size = sizeof(DecoderStage<Environment<Choice, Cpu, F32>>);
+constexpr auto size = sizeof(Stage<ModelOf<Choice>>);

@@ -1,6 +1,6 @@
 // Which of two feed-forwards would it be? A table of layers picks dense blocks, not a recipe.
 // expect: Recipe<...> has two Ffn<> policies; keep one.
-#include "ashlar/core/policy.hpp"
+#include "ashlar/models/transformer.hpp"
 using namespace ashlar;
 
 #ifdef GOOD

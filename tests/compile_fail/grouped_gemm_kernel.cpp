@@ -1,6 +1,7 @@
 // A compute type where a kernel belongs.
 // expect: GroupedGemm<...> takes nothing, or Tma.
-#include "ashlar/models/decoder.hpp"
+#include "ashlar/models/stage.hpp"
+#include "ashlar/models/transformer.hpp"
 using namespace ashlar;
 
 #ifdef GOOD
@@ -8,4 +9,4 @@ using Choice = Recipe<Ffn<MoE<TopK<>, GroupedGemm<>>>>;
 #else
 using Choice = Recipe<Ffn<MoE<TopK<>, GroupedGemm<Bf16>>>>;
 #endif
-constexpr auto size = sizeof(DecoderStage<Environment<Choice, Cpu, F32>>);
+constexpr auto size = sizeof(Stage<ModelOf<Choice>>);

@@ -1,6 +1,7 @@
 // The fast kernels are not there yet.
 // expect: GroupedGemm<Tma> needs the Hopper kernels
-#include "ashlar/models/decoder.hpp"
+#include "ashlar/models/stage.hpp"
+#include "ashlar/models/transformer.hpp"
 using namespace ashlar;
 
 #ifdef GOOD
@@ -8,4 +9,4 @@ using Choice = Recipe<Ffn<MoE<TopK<>, GroupedGemm<Plain>>>>;
 #else
 using Choice = Recipe<Ffn<MoE<TopK<>, GroupedGemm<Tma>>>>;
 #endif
-constexpr auto size = sizeof(DecoderStage<Environment<Choice, Cpu, F32>>);
+constexpr auto size = sizeof(Stage<ModelOf<Choice>>);

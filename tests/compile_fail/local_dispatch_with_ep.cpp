@@ -1,6 +1,7 @@
 // Tokens would never reach the experts of other ranks.
 // expect: write AllToAll, or leave the dispatcher out.
-#include "ashlar/models/decoder.hpp"
+#include "ashlar/models/stage.hpp"
+#include "ashlar/models/transformer.hpp"
 using namespace ashlar;
 
 #ifdef GOOD
@@ -8,4 +9,4 @@ using Choice = Recipe<Ffn<MoE<TopK<>, GroupedGemm<>, AllToAll>>, Parallel<ep>>;
 #else
 using Choice = Recipe<Ffn<MoE<TopK<>, GroupedGemm<>, LocalDispatch>>, Parallel<ep>>;
 #endif
-constexpr auto size = sizeof(DecoderStage<Environment<Choice, Cpu, F32>>);
+constexpr auto size = sizeof(Stage<ModelOf<Choice>>);

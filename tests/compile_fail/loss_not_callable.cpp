@@ -1,10 +1,12 @@
 // A loss that takes what it can't be given.
-// expect: Trainer::step takes a loss that can be called as loss(Context<E>&, const LogitsChunk<E>&)
+// expect: of a language model a loss that can be called as loss(Context<E>&, const LogitsChunk<E>&)
+#include "ashlar/models/transformer.hpp"
 #include "ashlar/train/trainer.hpp"
 using namespace ashlar;
 
 struct Mine : Recipe<> {};
-using E = Environment<Mine, Cpu, F32>;
+using Model = ModelOf<Mine>;
+using E = Model::Environment;
 
 #ifdef GOOD
 using Argument = const LogitsChunk<E>&;
@@ -14,6 +16,6 @@ using Argument = float;
 struct Loss {
   void operator()(Context<E>&, Argument) const {}
 };
-void train(Trainer<E>& trainer, const HostBatch& batch) {
+void train(Trainer<Model>& trainer, const HostBatch& batch) {
   trainer.step(batch, Loss{});
 }

@@ -1,6 +1,7 @@
 // A mask that says what is visible, but not which keys a tile needs.
 // expect: need a mask: a struct with State, needs_documents, visible, keys and all_visible
-#include "ashlar/models/decoder.hpp"
+#include "ashlar/models/stage.hpp"
+#include "ashlar/models/transformer.hpp"
 using namespace ashlar;
 
 /// Every second position sees every other.
@@ -19,4 +20,4 @@ using Choice = Recipe<Attn<Flex<Bounded>>>;
 #else
 using Choice = Recipe<Attn<Flex<Unbounded>>>;
 #endif
-constexpr auto size = sizeof(DecoderStage<Environment<Choice, Cpu, F32>>);
+constexpr auto size = sizeof(Stage<ModelOf<Choice>>);

@@ -1,6 +1,6 @@
 // Meta has no storage.
 // expect: Meta has no storage to train with and always comes along; write On<Cpu> or On<Cuda>.
-#include "ashlar/core/policy.hpp"
+#include "ashlar/models/transformer.hpp"
 using namespace ashlar;
 
 #ifdef GOOD

@@ -1,6 +1,6 @@
 // A strategy's degree where a device belongs.
 // expect: On<...> takes Cpu or Cuda.
-#include "ashlar/core/policy.hpp"
+#include "ashlar/models/transformer.hpp"
 using namespace ashlar;
 
 #ifdef GOOD

@@ -1,6 +1,6 @@
 // Strategies compose inside one policy.
 // expect: Recipe<...> has two Parallel<> policies; compose strategies in one, as in Parallel<fsdp * tp>.
-#include "ashlar/core/policy.hpp"
+#include "ashlar/core/recipe.hpp"
 using namespace ashlar;
 
 #ifdef GOOD

@@ -1,6 +1,6 @@
 // Something must be computed in.
 // expect: Precision<> needs at least one of F32, Bf16, F64.
-#include "ashlar/core/policy.hpp"
+#include "ashlar/core/recipe.hpp"
 using namespace ashlar;
 
 #ifdef GOOD

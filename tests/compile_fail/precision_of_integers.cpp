@@ -1,6 +1,6 @@
 // Weights are multiplied in floating point.
 // expect: Precision<...> takes F32, Bf16 and F64 only.
-#include "ashlar/core/policy.hpp"
+#include "ashlar/core/recipe.hpp"
 using namespace ashlar;
 
 #ifdef GOOD

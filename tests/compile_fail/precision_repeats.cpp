@@ -1,6 +1,6 @@
 // One flag value would name two types.
 // expect: Precision<...> names a type twice; name each once.
-#include "ashlar/core/policy.hpp"
+#include "ashlar/core/recipe.hpp"
 using namespace ashlar;
 
 #ifdef GOOD

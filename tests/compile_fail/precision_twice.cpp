@@ -1,6 +1,6 @@
 // Alternatives stand in one list.
 // expect: Recipe<...> has two Precision<> policies; list the types in one.
-#include "ashlar/core/policy.hpp"
+#include "ashlar/core/recipe.hpp"
 using namespace ashlar;
 
 #ifdef GOOD

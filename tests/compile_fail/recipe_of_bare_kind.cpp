@@ -1,6 +1,6 @@
 // A kind is not a policy: its wrapper says what it is for.
 // expect: wrap a bare kind, as in Attn<Sdpa>.
-#include "ashlar/core/policy.hpp"
+#include "ashlar/models/transformer.hpp"
 using namespace ashlar;
 
 #ifdef GOOD

@@ -1,6 +1,7 @@
 // The experts stand where the router belongs.
 // expect: the first argument is a router policy, such as TopK<Softmax>, with a Module<E> template.
-#include "ashlar/models/decoder.hpp"
+#include "ashlar/models/stage.hpp"
+#include "ashlar/models/transformer.hpp"
 using namespace ashlar;
 
 #ifdef GOOD
@@ -8,4 +9,4 @@ using Choice = Recipe<Ffn<MoE<TopK<Softmax>, GroupedGemm<>>>>;
 #else
 using Choice = Recipe<Ffn<MoE<GroupedGemm<>>>>;
 #endif
-constexpr auto size = sizeof(DecoderStage<Environment<Choice, Cpu, F32>>);
+constexpr auto size = sizeof(Stage<ModelOf<Choice>>);

@@ -1,6 +1,6 @@
 // A kind where a score function belongs.
 // expect: TopK<...> takes Softmax or Sigmoid.
-#include "ashlar/core/policy.hpp"
+#include "ashlar/models/transformer.hpp"
 using namespace ashlar;
 
 #ifdef GOOD

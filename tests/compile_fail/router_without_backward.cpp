@@ -1,6 +1,7 @@
 // A router of the user'\''s own that forgets its gradient.
 // expect: the router's Module<E> lacks part of the interface
-#include "ashlar/models/decoder.hpp"
+#include "ashlar/models/stage.hpp"
+#include "ashlar/models/transformer.hpp"
 using namespace ashlar;
 
 /// Sends every token to the first experts.
@@ -28,4 +29,4 @@ using Choice = Recipe<Ffn<MoE<Mine<Complete>>>>;
 #else
 using Choice = Recipe<Ffn<MoE<Mine<Forgetful>>>>;
 #endif
-constexpr auto size = sizeof(DecoderStage<Environment<Choice, Cpu, F32>>);
+constexpr auto size = sizeof(Stage<ModelOf<Choice>>);

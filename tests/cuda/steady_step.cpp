@@ -61,10 +61,10 @@ class HeldDevice {
 };
 #endif
 
-template <class E>
+template <class M>
 void steps_wait_for_nothing(const Config& config) {
-  Trainer<E> trainer(config);
-  Loader loader = trainer.loader(std::make_shared<RandomTokens>(3, 32));
+  Trainer<M> trainer(config);
+  auto loader = trainer.loader(std::make_shared<RandomTokens>(3, 32));
   trainer.step(loader.next());  // the first one allocates, and loads kernels
   trainer.result();
   for (int i = 0; i < 3; ++i) {
@@ -82,16 +82,16 @@ void steps_wait_for_nothing(const Config& config) {
 }  // namespace
 
 TEST_CASE("a steady step of the dense model waits for nothing") {
-  steps_wait_for_nothing<Environment<Dense<Cuda>, Cuda, float>>(tiny_config("debugmodel"));
+  steps_wait_for_nothing<ModelOf<Dense<Cuda>, Cuda, float>>(tiny_config("debugmodel"));
   Config selective = tiny_config("debugmodel");
   selective.activation_checkpoint.mode = "selective";
-  steps_wait_for_nothing<Environment<Dense<Cuda>, Cuda, float>>(selective);
+  steps_wait_for_nothing<ModelOf<Dense<Cuda>, Cuda, float>>(selective);
 }
 
 TEST_CASE("a steady step of the mixture of experts waits for nothing") {
-  steps_wait_for_nothing<Environment<Experts<Cuda>, Cuda, float>>(tiny_config("moe"));
+  steps_wait_for_nothing<ModelOf<Experts<Cuda>, Cuda, float>>(tiny_config("moe"));
 #if !ASHLAR_CUDA_EMULATED  // there, products are the host's, and not every host's oneDNN has them in bf16
-  steps_wait_for_nothing<Environment<Experts<Cuda>, Cuda, bf16>>(tiny_config("moe"));
+  steps_wait_for_nothing<ModelOf<Experts<Cuda>, Cuda, bf16>>(tiny_config("moe"));
 #endif
 }
 

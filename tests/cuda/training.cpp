@@ -36,12 +36,12 @@ double relative_difference(const std::vector<float>& a, const std::vector<float>
   return std::sqrt(difference / norm);
 }
 
-template <class E>
+template <class M>
 Result train(const Config& config, int ranks) {
   Result result;
   LocalWorld::run(ranks, [&](Communicator world) {
-    Trainer<E> trainer(config, world);
-    Loader loader = trainer.loader(std::make_shared<RandomTokens>(3, 32));
+    Trainer<M> trainer(config, world);
+    auto loader = trainer.loader(std::make_shared<RandomTokens>(3, 32));
     for (int i = 0; i < 2; ++i) {
       trainer.step(loader.next());
       const StepResult r = trainer.result();
@@ -62,8 +62,8 @@ Result train(const Config& config, int ranks) {
 
 template <template <class> class R>
 void equal_on_both(const Config& c, int ranks) {
-  const Result cpu = train<Environment<R<Cpu>, Cpu, float>>(c, ranks);
-  const Result cuda = train<Environment<R<Cuda>, Cuda, float>>(c, ranks);
+  const Result cpu = train<ModelOf<R<Cpu>, Cpu, float>>(c, ranks);
+  const Result cuda = train<ModelOf<R<Cuda>, Cuda, float>>(c, ranks);
   for (std::size_t i = 0; i < cpu.losses.size(); ++i) {
     CAPTURE(ranks, i);
     CHECK(cuda.losses[i] == Approx(cpu.losses[i]).epsilon(1e-5));

@@ -20,32 +20,32 @@ struct Numbers final : TokenSource {
 }  // namespace
 
 TEST_CASE("a batch has tokens, the next tokens as targets, and where documents begin") {
-  Loader loader(std::make_shared<Numbers>(), 4, 2, 0, 1);
+  Loader<HostBatch> loader(std::make_shared<TokenRows>(std::make_shared<Numbers>(), 4), 2, 0, 1);
   const HostBatch batch = loader.next();
   CHECK(batch.rows == 2);
   CHECK(batch.seq_len == 4);
   CHECK(batch.tokens == std::vector<std::int32_t>{0, 1, 7, 3, 100, 101, 7, 103});
   CHECK(batch.targets == std::vector<std::int32_t>{1, 7, 3, 4, 101, 7, 103, 104});
   CHECK(batch.document_start == std::vector<std::int32_t>{0, 0, 0, 3, 0, 0, 0, 3});
-  CHECK(batch.valid_tokens() == 8);
+  CHECK(batch.counted() == 8);
   CHECK(loader.cursor() == 2);
   CHECK(loader.next().tokens[0] == 200);
 }
 
 TEST_CASE("targets that are negative do not count") {
   HostBatch batch{1, 3, {1, 2, 3}, {2, -100, 0}, {0, 0, 0}};
-  CHECK(batch.valid_tokens() == 2);
+  CHECK(batch.counted() == 2);
 }
 
 TEST_CASE("the global batch is the same rows on any number of ranks") {
   const auto source = std::make_shared<RandomTokens>(3, 50);
-  Loader alone(source, 5, 8, 0, 1);
+  Loader<HostBatch> alone(std::make_shared<TokenRows>(source, 5), 8, 0, 1);
   for (int step = 0; step < 3; ++step) {
     const HostBatch whole = alone.next();
     for (const int ranks : {1, 2, 4, 8}) {
       std::vector<std::int32_t> tokens, targets;
       for (int r = 0; r < ranks; ++r) {
-        Loader loader(source, 5, 8, r, ranks);
+        Loader<HostBatch> loader(std::make_shared<TokenRows>(source, 5), 8, r, ranks);
         loader.seek(step * 8);
         const HostBatch part = loader.next();
         CHECK(part.rows == 8 / ranks);
@@ -61,7 +61,8 @@ TEST_CASE("the global batch is the same rows on any number of ranks") {
 
 TEST_CASE("the cursor is all of the loader's state") {
   const auto source = std::make_shared<RandomTokens>(3, 50);
-  Loader a(source, 5, 4, 1, 2), b(source, 5, 4, 1, 2);
+  const auto rows = std::make_shared<TokenRows>(source, 5);
+  Loader<HostBatch> a(rows, 4, 1, 2), b(rows, 4, 1, 2);
   a.next();
   a.next();
   b.seek(a.cursor());

@@ -22,7 +22,7 @@ class HashRouterModule {
 
   struct Saved {};  // nothing is needed in backward
 
-  HashRouterModule(Declarations<E>&, index_t /*dim*/, const MoeSizes& sizes) : sizes_(sizes) {}
+  HashRouterModule(Declarations<E>, index_t /*dim*/, const MoeSizes& sizes) : sizes_(sizes) {}
 
   RoutedTokens<E> route(Context<E>& c, TensorView<const T, D> x, Saved&) {
     const index_t n = x.rows(), k = sizes_.top_k;
@@ -32,7 +32,7 @@ class HashRouterModule {
       static_assert(std::is_same_v<D, Cpu>, "HashRouter writes its tables on the host; on Cuda write an operation.");
       const index_t first_row = n * c.tensor_parallel.rank();  // of this rank's part of the micro-batch
       for (index_t i = 0; i < n; ++i) {
-        const std::int32_t token = c.batch.tokens.data()[first_row + i];
+        const std::int32_t token = c.sequences().tokens.data()[first_row + i];
         const auto first = static_cast<index_t>(
             hash_.below(static_cast<std::uint64_t>(token), static_cast<std::uint64_t>(sizes_.num_experts)));
         for (index_t j = 0; j < k; ++j) {
@@ -80,7 +80,7 @@ Config small_config() {
 std::vector<double> two_steps(const Config& config, int ranks) {
   std::vector<double> losses;
   LocalWorld::run(ranks, [&](Communicator world) {
-    Trainer<Environment<HashMoe, Cpu, double>> trainer(config, world);
+    Trainer<ModelOf<HashMoe, Cpu, double>> trainer(config, world);
     const HostBatch batch = trainer.loader(std::make_shared<RandomTokens>(1, 64)).next();
     for (int i = 0; i < 2; ++i) {
       trainer.step(batch);
@@ -126,8 +126,9 @@ TEST_CASE("a router of one's own trains, the same on every layout", "[docs]") {
 }
 
 TEST_CASE("a router of one's own can be planned with", "[docs]") {
-  static_assert(RouterModule<HashRouterModule<Environment<HashMoe, Meta, float>>, Environment<HashMoe, Meta, float>>);
-  const Plan plan = make_plan<Environment<HashMoe, Meta, float>>(small_config());
+  static_assert(
+      RouterModule<HashRouterModule<ModelOf<HashMoe, Meta>::Environment>, ModelOf<HashMoe, Meta>::Environment>);
+  const Plan plan = make_plan<ModelOf<HashMoe, Meta>>(small_config());
   CHECK(plan.parameters > 0);
   CHECK(plan.ranks.size() == 1);
 }

@@ -24,8 +24,7 @@ UnitGroups in_teams(Communicator world, int team) {
 // [/groups]
 
 // [unit]
-struct Sharded : Recipe<Parallel<ddp * fsdp>> {};
-using E = Environment<Sharded, Cpu, double>;
+using E = Environment<Cpu, double, ddp * fsdp>;
 
 /// One linear layer on one rank: returns this rank's range of the gradient, summed over all ranks.
 std::vector<double> gradient_range(const UnitGroups& groups, TensorView<const double, Cpu> x,
@@ -46,7 +45,7 @@ std::vector<double> gradient_range(const UnitGroups& groups, TensorView<const do
   Context<E> c(queue, scratch);
   unit.begin_step(queue);
   unit.acquire();  // the weight is whole from here to release
-  linear.forward(c, x, c.scratch<double>({x.rows(), dy.cols()}));
+  linear.forward(c, x, c.scratch({x.rows(), dy.cols()}));
   unit.begin_gradient(queue);
   linear.weight_gradient(c, dy, x);
   unit.end_gradient(queue, true);  // the step's last micro-batch: starts the reduction within the team
@@ -80,8 +79,8 @@ struct Staged : Recipe<Family<Tiny>, Parallel<pp>, Precision<F64>> {};
 std::vector<double> two_steps(const Config& config, int ranks) {
   std::vector<double> losses;
   LocalWorld::run(ranks, [&](Communicator world) {
-    Trainer<Environment<Staged, Cpu, double>> trainer(config, world);
-    Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
+    Trainer<ModelOf<Staged, Cpu, double>> trainer(config, world);
+    auto loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
     for (int i = 0; i < 2; ++i) {
       trainer.step(loader.next());
       const StepResult result = trainer.result();

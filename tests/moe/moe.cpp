@@ -6,19 +6,19 @@ using namespace ashlar;
 
 namespace {
 
-struct WithSoftmax : Recipe<Ffn<MoE<TopK<Softmax>>>> {};
-struct WithSigmoid : Recipe<Ffn<MoE<TopK<Sigmoid>>>> {};
+using E = Environment<Cpu, double>;
+using WithSoftmax = MoE<TopK<Softmax>>;
+using WithSigmoid = MoE<TopK<Sigmoid>>;
 
 constexpr index_t tokens = 7, dim = 4;
 
-template <class R>
-struct MoeSubject : test::Subject<test::InDouble<R>> {
-  using E = test::InDouble<R>;
-  using Module = MixtureOfExperts<E, typename R::FeedForward>;
+template <class Kind>
+struct MoeSubject : test::Subject<E> {
+  using Module = typename Kind::template Module<E>;
 
   explicit MoeSubject(const MoeSizes& sizes) : moe(this->declarations, dim, sizes, .02) {
-    this->batch.batch = 1;
-    this->batch.seq_len = tokens;
+    this->sequences.count = 1;
+    this->sequences.len = tokens;
     this->add_input({tokens, dim});
     this->forward = [this](Context<E>& c, const auto& in) { return std::vector{moe.forward(c, in[0], saved)}; };
     this->recompute = [this](Context<E>& c) { moe.recompute(c, saved); };
@@ -30,7 +30,7 @@ struct MoeSubject : test::Subject<test::InDouble<R>> {
   typename Module::Saved saved;
 };
 
-template <class R>
+template <class Kind>
 void check_gradients() {
   for (const index_t top_k : {1, 2})
     for (const index_t shared : {0, 2})
@@ -38,13 +38,13 @@ void check_gradients() {
         // One expert a token whose weights are normalised: the weight is a constant, the router has no gradient.
         if (top_k == 1 && norm) continue;
         INFO("top_k " << top_k << ", shared " << shared << ", route_norm " << norm);
-        MoeSubject<R> s({.num_experts = 3,
-                         .top_k = top_k,
-                         .hidden_dim = 5,
-                         .num_shared_experts = shared,
-                         .route_norm = norm,
-                         .route_scale = 1.7});
-        test::GradientLaw<test::InDouble<R>>(s).check();
+        MoeSubject<Kind> s({.num_experts = 3,
+                            .top_k = top_k,
+                            .hidden_dim = 5,
+                            .num_shared_experts = shared,
+                            .route_norm = norm,
+                            .route_scale = 1.7});
+        test::GradientLaw<E>(s).check();
       }
 }
 
@@ -59,7 +59,6 @@ TEST_CASE("a mixture's gradients under sigmoid scores") {
 }
 
 TEST_CASE("a mixture's parameters and buffers by name") {
-  using E = test::InDouble<WithSigmoid>;
   MoeSubject<WithSigmoid> s({.num_experts = 6, .top_k = 2, .hidden_dim = 5, .num_shared_experts = 2});
   const auto entries = s.declarations.take();
   std::vector<std::string> names;
@@ -81,7 +80,6 @@ TEST_CASE("a mixture's parameters and buffers by name") {
 }
 
 TEST_CASE("experts that ep does not divide are refused in words") {
-  using E = test::InDouble<WithSigmoid>;
   test::Subject<E> s;
   Declarations<E> d(s.memory, s.queue, {}, {0, 4});
   try {

@@ -19,7 +19,7 @@ class SignHashRouter {
 
   struct Saved {};
 
-  SignHashRouter(Declarations<E>&, index_t, const MoeSizes& sizes) : sizes_(sizes) {}
+  SignHashRouter(Declarations<E>, index_t, const MoeSizes& sizes) : sizes_(sizes) {}
 
   RoutedTokens<E> route(Context<E>& c, View<const T> x, Saved&) {
     auto experts = c.template kept<std::int32_t>({x.rows(), sizes_.top_k});
@@ -48,8 +48,7 @@ struct SignHash {
   using Module = SignHashRouter<E>;
 };
 
-struct Mine : Recipe<Ffn<MoE<SignHash>>> {};
-using E = test::InDouble<Mine>;
+using E = Environment<Cpu, double>;
 
 }  // namespace
 
@@ -60,10 +59,10 @@ TEST_CASE("a router of the user's own keeps the laws of routers") {
 
 TEST_CASE("a mixture under a router of the user's own has the right gradients") {
   test::Subject<E> s;
-  MixtureOfExperts<E, Mine::FeedForward> moe(s.declarations, 4, {.num_experts = 3, .top_k = 2, .hidden_dim = 5}, .02);
+  MoE<SignHash>::Module<E> moe(s.declarations, 4, {.num_experts = 3, .top_k = 2, .hidden_dim = 5}, .02);
   decltype(moe)::Saved saved;
-  s.batch.batch = 1;
-  s.batch.seq_len = 9;
+  s.sequences.count = 1;
+  s.sequences.len = 9;
   s.add_input({9, 4});
   s.forward = [&](Context<E>& c, const auto& in) { return std::vector{moe.forward(c, in[0], saved)}; };
   s.recompute = [&](Context<E>& c) { moe.recompute(c, saved); };

@@ -1,4 +1,4 @@
-#include "ashlar/nn/attention.hpp"
+#include "ashlar/nn/attention/grouped_query.hpp"
 
 #include "nn/finite_difference.hpp"
 
@@ -20,22 +20,24 @@ struct SlidingWindow {
   }
 };
 
-struct UsesSdpa : Recipe<Attn<Sdpa>> {};
-struct UsesFlash : Recipe<Attn<Flash<Causal>>> {};
-struct UsesDocuments : Recipe<Attn<Flex<BlockCausal>>> {};
-struct UsesWindow : Recipe<Attn<Flex<SlidingWindow>>> {};
+using UsesSdpa = Sdpa;
+using UsesFlash = Flash<Causal>;
+using UsesDocuments = Flex<BlockCausal>;
+using UsesWindow = Flex<SlidingWindow>;
+using E = Environment<Cpu, double>;
 
-constexpr index_t sequences = 2, seq_len = 6, rows = sequences * seq_len;
+constexpr index_t count = 2, seq_len = 6, rows = count * seq_len;
 
-template <class E>
+template <class Kind>
 struct AttentionSubject : test::Subject<E> {
+  using Attention = typename Kind::template Module<E>;
   using View = TensorView<double, Cpu>;
 
-  explicit AttentionSubject(const AttentionSizes& s)
+  explicit AttentionSubject(const GroupedQuerySizes& s)
       : sizes(s),
         rope(this->memory, this->queue, seq_len, s.head_dim, 100),
         attention(this->declarations, s, 0, rope, .02) {
-    this->batch = {sequences, seq_len, {}, {}, {starts, {rows}}, 1};
+    this->sequences = {count, seq_len, {}, {starts, {rows}}};
     this->add_input({rows, s.dim});
     this->forward = [this](Context<E>& c, const auto& in) { return std::vector{attention.forward(c, in[0], saved)}; };
     this->recompute = [this](Context<E>& c) { attention.recompute(c, saved); };
@@ -45,39 +47,38 @@ struct AttentionSubject : test::Subject<E> {
   }
 
   std::int32_t starts[rows] = {0, 0, 0, 3, 3, 3, 0, 1, 1, 1, 1, 5};
-  AttentionSizes sizes;
+  GroupedQuerySizes sizes;
   RopeTable<E> rope;
-  Attention<E> attention;
-  typename Attention<E>::Saved saved;
+  Attention attention;
+  typename Attention::Saved saved;
 };
 
-template <class R>
+template <class Kind>
 void check_gradients(index_t heads, index_t kv_heads) {
-  using E = test::InDouble<R>;
-  AttentionSubject<E> s({8, heads, kv_heads, 4});
+  AttentionSubject<Kind> s({8, heads, kv_heads, 4});
   test::GradientLaw<E>(s).check();
 }
 
 // What is fed token by token, or in uneven pieces, through the cache comes out as from the whole pass.
-template <class R>
+template <class Kind>
 void check_cache(std::initializer_list<index_t> pieces) {
-  using E = test::InDouble<R>;
-  AttentionSubject<E> s({8, 4, 2, 4});
+  AttentionSubject<Kind> s({8, 4, 2, 4});
   test::GradientLaw<E> law(s);
   const auto whole = law.evaluate().front();
-  KeyValueCache<E> cache(s.memory, 1, sequences, seq_len, 2 * 4);
+  KeyValueCache<E> cache(count, seq_len);
+  cache.add_layer(s.memory, s.attention.core().key_width(), s.attention.core().value_width());
   Arena<Cpu> scratch(s.memory);
   for (const index_t n : pieces) {
     Context<E> c(s.queue, scratch);
-    c.batch = s.batch;
-    c.batch.seq_len = n;
+    c.streams[0] = s.sequences;
+    c.streams[0].len = n;
     c.cache = &cache;
-    Tensor<double, Cpu> x(s.memory, {sequences * n, 8});
-    for (index_t b = 0; b < sequences; ++b)
+    Tensor<double, Cpu> x(s.memory, {count * n, 8});
+    for (index_t b = 0; b < count; ++b)
       std::copy_n(s.inputs[0].data() + (b * seq_len + cache.length) * 8, n * 8, x.data() + b * n * 8);
-    typename Attention<E>::Saved saved;
+    typename Kind::template Module<E>::Saved saved;
     const auto y = s.attention.forward(c, x.view(), saved);
-    for (index_t b = 0; b < sequences; ++b)
+    for (index_t b = 0; b < count; ++b)
       for (index_t i = 0; i < n * 8; ++i) {
         INFO("position " << cache.length + i / 8 << " of sequence " << b);
         const index_t at = (b * seq_len + cache.length) * 8 + i;
@@ -104,8 +105,7 @@ TEST_CASE("attention's gradients with grouped key-value heads") {
 }
 
 TEST_CASE("attention sees what its mask shows, and nothing else") {
-  using E = test::InDouble<UsesWindow>;
-  AttentionSubject<E> s({8, 2, 2, 4});
+  AttentionSubject<UsesWindow> s({8, 2, 2, 4});
   test::GradientLaw<E> law(s);
   const auto before = law.evaluate().front();
   s.inputs[0].data()[1 * 8 + 2] += 1;  // position 1 of the first sequence
@@ -130,12 +130,11 @@ TEST_CASE("a prompt and what follows through the key-value cache are the whole p
 }
 
 TEST_CASE("heads that tp does not divide are refused in words") {
-  using E = test::InDouble<UsesSdpa>;
   test::Subject<E> s;
   Declarations<E> d(s.memory, s.queue, {0, 4}, {});
   RopeTable<E> rope(s.memory, s.queue, 4, 4, 100);
   try {
-    Attention<E>(d, {16, 4, 2, 4}, 0, rope, .02);
+    UsesSdpa::Module<E>(d, {16, 4, 2, 4}, 0, rope, .02);
     FAIL("no error");
   } catch (const ConfigError& e) {
     CHECK(std::string(e.what()) ==

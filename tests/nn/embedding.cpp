@@ -6,17 +6,16 @@ using namespace ashlar;
 
 namespace {
 
-struct Plainest : Recipe<> {};
-using E = test::InDouble<Plainest>;
+using E = Environment<Cpu, double>;
 
 }  // namespace
 
 TEST_CASE("an embedding's gradients, tokens repeated") {
   test::Subject<E> s;
   Embedding<E> embedding(s.declarations, "tok_embeddings", 6, 5);
-  s.batch.batch = 2;
-  s.batch.seq_len = 7;
-  s.batch.tokens = s.add_ids(14, 6);
+  s.sequences.count = 2;
+  s.sequences.len = 7;
+  s.sequences.tokens = s.add_ids(14, 6);
   s.forward = [&](Context<E>& c, const auto&) { return std::vector{embedding.forward(c)}; };
   s.backward = [&](Context<E>& c, const auto& dys) {
     embedding.backward(c, dys[0].reshaped({14, 5}));
@@ -36,9 +35,9 @@ TEST_CASE("an embedding picks rows") {
   const std::int32_t tokens[] = {3, 0};
   Arena<Cpu> scratch(s.memory);
   Context<E> c(s.queue, scratch);
-  c.batch.batch = 1;
-  c.batch.seq_len = 2;
-  c.batch.tokens = {tokens, {2}};
+  c.streams[0].count = 1;
+  c.streams[0].len = 2;
+  c.streams[0].tokens = {tokens, {2}};
   const auto y = embedding.forward(c);
   CHECK(std::vector<double>(y.data(), y.data() + 4) == std::vector<double>{6, 7, 0, 1});
 }

@@ -19,8 +19,8 @@
 
 namespace ashlar::test {
 
-/// A module under test in f64 on one rank. A test fills `inputs`, `batch` and the three functions, which own the module
-/// and its Saved; the module declares its parameters in `declarations`.
+/// A module under test in f64 on one rank. A test fills `inputs`, `sequences` and the three functions, which own the
+/// module and its Saved; the module declares its parameters in `declarations`.
 template <class E>
 struct Subject {
   using View = TensorView<double, Cpu>;
@@ -29,9 +29,10 @@ struct Subject {
   Memory<Cpu> memory;
   Cpu::Queue queue;
   Declarations<E> declarations{memory, queue, {}, {}};
-  MicroBatch<Cpu> batch;
+  Sequences<Cpu> sequences;
+  double loss_scale = 1;
   std::vector<Tensor<double, Cpu>> inputs;
-  std::vector<std::vector<std::int32_t>> ids;  // owns what `batch` points to
+  std::vector<std::vector<std::int32_t>> ids;  // owns what `sequences` points to
 
   std::function<Views(Context<E>&, const Views& inputs)> forward;             // the outputs
   std::function<void(Context<E>&)> recompute;                                 // empty: nothing to make again
@@ -142,7 +143,8 @@ class GradientLaw {
 
   Context<E> context() {
     Context<E> c(s_.queue, scratch_);
-    c.batch = s_.batch;
+    c.streams[0] = s_.sequences;
+    c.loss_scale = s_.loss_scale;
     return c;
   }
   // Whoever reads what was not written, or is gone, computes with NaN.
@@ -238,9 +240,5 @@ class GradientLaw {
   Views inputs_;
   Values output_weights_;
 };
-
-/// The environment of a recipe in f64 on Cpu.
-template <class R>
-using InDouble = Environment<R, Cpu, double>;
 
 }  // namespace ashlar::test

@@ -6,8 +6,7 @@ using namespace ashlar;
 
 namespace {
 
-struct Plainest : Recipe<> {};
-using E = test::InDouble<Plainest>;
+using E = Environment<Cpu, double>;
 
 void check_linear(LinearKind kind) {
   test::Subject<E> s;

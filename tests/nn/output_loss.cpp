@@ -6,31 +6,31 @@ using namespace ashlar;
 
 namespace {
 
-struct Plainest : Recipe<> {};
-using E = test::InDouble<Plainest>;
+using E = Environment<Cpu, double>;
 
 // A subject that computes loss_scale times the loss of `rows` tokens, every fifth of them ignored.
 struct LossSubject : test::Subject<E> {
   LossSubject(index_t rows, index_t dim, index_t vocab, Parameter<E>* tied = nullptr,
               LossFunction<E> function = CrossEntropy{})
       : output(declarations, vocab, dim, 1e-3, tied), loss(std::move(function)) {
-    batch.batch = 1;
-    batch.seq_len = rows;
-    batch.targets = add_ids(rows, vocab);
+    sequences.count = 1;
+    sequences.len = rows;
+    targets.ids = add_ids(rows, vocab);
     for (std::size_t i = 2; i < ids[0].size(); i += 5) ids[0][i] = ops::ignore_index;
-    batch.loss_scale = 0.37;
+    loss_scale = 0.37;
     output_gradient = 1;
     add_input({rows, dim});
     forward = [this](Context<E>& c, const auto& in) {
       auto scaled = c.scratch<double>({1});
       scaled.data()[0] = 0;
-      output.forward(c, in[0], loss, scaled, saved);
-      scaled.data()[0] *= c.batch.loss_scale;
+      output.forward(c, in[0], targets, loss, scaled, saved);
+      scaled.data()[0] *= c.loss_scale;
       return std::vector{scaled};
     };
     recompute = [this](Context<E>& c) { output.recompute(c, saved); };
     backward = [this](Context<E>& c, const auto&) { return std::vector{output.backward(c, saved)}; };
   }
+  Targets<Cpu> targets;
   OutputLoss<E> output;
   LossFunction<E> loss;
   OutputLoss<E>::Saved saved;
@@ -78,9 +78,9 @@ TEST_CASE("the loss of even logits is log V a token that counts, and adds to the
   unit.allocate(s.memory, s.queue, nullptr, nullptr);  // weights are zero
   Arena<Cpu> scratch(s.memory);
   Context<E> c(s.queue, scratch);
-  c.batch = s.batch;
+  c.streams[0] = s.sequences;
   double total = 100;
-  s.output.forward(c, s.inputs[0].view(), s.loss, {&total, {1}}, s.saved);
+  s.output.forward(c, s.inputs[0].view(), s.targets, s.loss, {&total, {1}}, s.saved);
   CHECK(total == Approx(100 + 8 * std::log(7.0)).epsilon(1e-13));
 }
 
@@ -91,7 +91,7 @@ TEST_CASE("logits for generation are those that the loss is computed from") {
   test::Subject<E>::fill(unit.master().data(), unit.size(), 1, 1);
   Arena<Cpu> scratch(s.memory);
   Context<E> c(s.queue, scratch);
-  c.batch = s.batch;
+  c.streams[0] = s.sequences;
   std::vector<double> seen;
   const LossFunction<E> look = [&](Context<E>&, const LogitsChunk<E>& k) {
     for (index_t r = 0; r < k.logits.rows(); ++r)  // rows have gaps between them
@@ -99,7 +99,7 @@ TEST_CASE("logits for generation are those that the loss is computed from") {
     std::fill_n(k.loss.data(), k.loss.count(), 0);
   };
   double total = 0;
-  s.output.forward(c, s.inputs[0].view(), look, {&total, {1}}, s.saved);
+  s.output.forward(c, s.inputs[0].view(), s.targets, look, {&total, {1}}, s.saved);
   const auto logits = s.output.logits(c, s.inputs[0].view(), 4, 2);
   REQUIRE(logits.shape() == Shape{2, 7});
   for (std::size_t i = 0; i < 14; ++i) CHECK(logits.data()[i] == Approx(seen[28 + i]).epsilon(1e-14));

@@ -6,8 +6,7 @@ using namespace ashlar;
 
 namespace {
 
-struct Plainest : Recipe<> {};
-using E = test::InDouble<Plainest>;
+using E = Environment<Cpu, double>;
 
 TensorView<double, Cpu> copy_of(Context<E>& c, TensorView<const double, Cpu> x, const Shape& shape) {
   auto y = c.scratch<double>(shape);

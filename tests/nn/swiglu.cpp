@@ -6,8 +6,7 @@ using namespace ashlar;
 
 namespace {
 
-struct Plainest : Recipe<> {};
-using E = test::InDouble<Plainest>;
+using E = Environment<Cpu, double>;
 
 }  // namespace
 
@@ -16,8 +15,8 @@ TEST_CASE("a SwiGLU feed-forward's gradients") {
   SwiGluFeedForward<E> ffn(s.declarations, 6, 10, 0.02);
   SwiGluFeedForward<E>::Saved saved;
   s.add_input({5, 6});
-  s.batch.batch = 1;
-  s.batch.seq_len = 5;
+  s.sequences.count = 1;
+  s.sequences.len = 5;
   s.forward = [&](Context<E>& c, const auto& in) { return std::vector{ffn.forward(c, in[0], saved)}; };
   s.recompute = [&](Context<E>& c) { ffn.recompute(c, saved); };
   s.backward = [&](Context<E>& c, const auto& dys) {

@@ -10,9 +10,8 @@ using namespace ashlar;
 
 namespace {
 
-struct Wrapped : Recipe<Parallel<ddp * fsdp * tp>> {};
 template <class T>
-using E = Environment<Wrapped, Cpu, T>;
+using E = Environment<Cpu, T, ddp * fsdp * tp>;
 
 void expect(bool holds, std::string_view what) {
   if (!holds) fail(concat("units: ", what));
@@ -30,10 +29,10 @@ class Blocks {
     const auto tensor = mesh_.group(Axis::tp);
     for (int u = 0; u < count; ++u) {
       Declarations<E<T>> d(memory_, queue_, {tensor.rank(), tensor.size()}, {});
-      typename Declarations<E<T>>::Scope scope(d, "layers." + std::to_string(u));
+      Declarations<E<T>> in = d.in("layers." + std::to_string(u));
       auto& p = parameters_[static_cast<std::size_t>(u)];
-      d.add(p[0], {"cut", {4 + 2 * u, 7}, Initializer::normal(1), {{Axis::tp, 0}}, false});
-      d.add(p[1], {"whole", {5}, Initializer::normal(1), {}, false});
+      in.add(p[0], {"cut", {4 + 2 * u, 7}, Initializer::normal(1), {{Axis::tp, 0}}, false});
+      in.add(p[1], {"whole", {5}, Initializer::normal(1), {}, false});
       units_.push_back(std::make_unique<Unit<E<T>>>(
           d.take(), UnitGroups{mesh_.group(Axis::dp_shard), mesh_.group(Axis::dp_replicate), tensor}, options));
     }

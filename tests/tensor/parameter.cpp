@@ -8,8 +8,7 @@ using namespace ashlar;
 
 namespace {
 
-struct Plainest : Recipe<> {};
-using E = Environment<Plainest, Cpu, float>;
+using E = Environment<Cpu, float>;
 
 struct Fixture {
   Memory<Cpu> memory;
@@ -19,15 +18,11 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE("declarations are named by scopes, in order, and taken once") {
+TEST_CASE("declarations are named by paths, in order, and taken once") {
   Fixture f;
   Parameter<E> a, b, c;
   f.d.add(a, {"a", {4}, {}, {}, false});
-  {
-    Declarations<E>::Scope outer(f.d, "layers.0");
-    Declarations<E>::Scope inner(f.d, "attention");
-    f.d.add(b, {"b.weight", {4}, {}, {}, false});
-  }
+  f.d.in("layers.0").in("attention").add(b, {"b.weight", {4}, {}, {}, false});
   f.d.add(c, {"c", {4}, {}, {}, true});
   const auto entries = f.d.take();
   REQUIRE(entries.size() == 3);
@@ -63,8 +58,7 @@ TEST_CASE("a shard that does not divide is refused in words") {
   Fixture f;
   Parameter<E> p;
   try {
-    Declarations<E>::Scope scope(f.d, "layers.3");
-    f.d.add(p, {"w", {6, 5}, {}, {{Axis::tp, 1}}, false});
+    f.d.in("layers.3").add(p, {"w", {6, 5}, {}, {{Axis::tp, 1}}, false});
     FAIL("no error");
   } catch (const ConfigError& error) {
     CHECK(std::string(error.what()) ==
@@ -73,13 +67,10 @@ TEST_CASE("a shard that does not divide is refused in words") {
   }
 }
 
-TEST_CASE("buffers are named by scopes too") {
+TEST_CASE("buffers are named by paths too") {
   Fixture f;
   float values[3] = {};
-  {
-    Declarations<E>::Scope scope(f.d, "layers.1.moe");
-    f.d.add_buffer("expert_bias", {values, {3}});
-  }
+  f.d.in("layers.1").in("moe").add_buffer("expert_bias", {values, {3}});
   const auto buffers = f.d.take_buffers();
   REQUIRE(buffers.size() == 1);
   CHECK(buffers[0].name == "layers.1.moe.expert_bias");

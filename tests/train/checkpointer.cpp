@@ -20,8 +20,8 @@ namespace {
 
 struct Dense : Recipe<Family<Tiny>, Parallel<ddp * fsdp * tp * pp>> {};
 struct Sparse : Recipe<Family<Tiny>, Ffn<MoE<TopK<Sigmoid>>>, Parallel<ddp * fsdp * tp * ep>> {};
-using DenseEnv = Environment<Dense, Cpu, float>;
-using SparseEnv = Environment<Sparse, Cpu, float>;
+using DenseModel = ModelOf<Dense, Cpu, float>;
+using SparseModel = ModelOf<Sparse, Cpu, float>;
 
 struct Layout {
   int replicate = 1, shard = 1, tensor = 1, pipeline = 1, expert = 1;
@@ -58,15 +58,15 @@ struct Outcome {
 };
 
 // Trains from where the folder stands to `steps`, saving as configured.
-template <class E>
+template <class M>
 Outcome train(const Config& config, std::int64_t steps) {
   Outcome outcome;
   const ParallelismConfig& p = config.parallelism;
   const int ranks = p.data_parallel_replicate_degree * p.data_parallel_shard_degree * p.tensor_parallel_degree *
                     p.pipeline_parallel_degree;
   LocalWorld::run(ranks, [&](Communicator world) {
-    Trainer<E> trainer(config, world);
-    Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
+    Trainer<M> trainer(config, world);
+    auto loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
     Checkpointer checkpointer(trainer, loader);
     const bool loaded = checkpointer.load();
     std::vector<double> losses;
@@ -101,27 +101,27 @@ void check_alike(const Tensors& a, const Tensors& b) {
   }
 }
 // What `layout` writes again after it loaded a checkpoint.
-template <class E>
+template <class M>
 Tensors saved_again(const fs::path& checkpoint, Config config) {
   TemporaryFolder other;
   config.job.dump_folder = other.path().string();
   config.checkpoint.initial_load_path = checkpoint.string();
   config.checkpoint.initial_load_model_only = false;
   LocalWorld::run(static_cast<int>(planned_world_size(config)), [&](Communicator world) {
-    Trainer<E> trainer(config, world);
-    Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
+    Trainer<M> trainer(config, world);
+    auto loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
     Checkpointer checkpointer(trainer, loader);
     CHECK(checkpointer.load());
     CHECK(checkpointer.save(trainer.step_count(), false));
   });
   return tensors_of(other.path() / "checkpoint");
 }
-template <class E>
+template <class M>
 void check_resumed(Config (*flavor)(Config), const Layout& layout) {
   TemporaryFolder whole, parts;
-  const Outcome through = train<E>(flavor(config_of(whole.path(), layout)), 6);
-  const Outcome first = train<E>(flavor(config_of(parts.path(), layout)), 3);
-  const Outcome second = train<E>(flavor(config_of(parts.path(), layout)), 6);
+  const Outcome through = train<M>(flavor(config_of(whole.path(), layout)), 6);
+  const Outcome first = train<M>(flavor(config_of(parts.path(), layout)), 3);
+  const Outcome second = train<M>(flavor(config_of(parts.path(), layout)), 6);
   CHECK_FALSE(first.loaded);
   CHECK(second.loaded);
   REQUIRE(second.losses.size() == 3);
@@ -142,26 +142,26 @@ Config dense(Config c) {
 
 TEST_CASE("A resumed run is the uninterrupted one, bit by bit") {
   SECTION("one rank") {
-    check_resumed<DenseEnv>(dense, {});
+    check_resumed<DenseModel>(dense, {});
   }
   SECTION("fsdp 2 x tp 2") {
-    check_resumed<DenseEnv>(dense, {.shard = 2, .tensor = 2});
+    check_resumed<DenseModel>(dense, {.shard = 2, .tensor = 2});
   }
   SECTION("replicate 2 x pp 2") {
-    check_resumed<DenseEnv>(dense, {.replicate = 2, .pipeline = 2});
+    check_resumed<DenseModel>(dense, {.replicate = 2, .pipeline = 2});
   }
   SECTION("experts, one rank") {
-    check_resumed<SparseEnv>(sparse, {});
+    check_resumed<SparseModel>(sparse, {});
   }
   SECTION("experts, fsdp 2 x tp 2, ep 2") {
-    check_resumed<SparseEnv>(sparse, {.shard = 2, .tensor = 2, .expert = 2});
+    check_resumed<SparseModel>(sparse, {.shard = 2, .tensor = 2, .expert = 2});
   }
 }
 
 TEST_CASE("A checkpoint of one layout loads on any other: the same tensors, weights, moments and buffers") {
   TemporaryFolder from;
   SECTION("dense, from fsdp 2 x tp 2") {
-    train<DenseEnv>(config_of(from.path(), {.shard = 2, .tensor = 2}), 3);
+    train<DenseModel>(config_of(from.path(), {.shard = 2, .tensor = 2}), 3);
     const fs::path saved = from.path() / "checkpoint/step-3";
     const Tensors original = tensors_of(saved);
     CHECK(original.size() == 3 * (2 * 9 + 3));
@@ -171,19 +171,19 @@ TEST_CASE("A checkpoint of one layout loads on any other: the same tensors, weig
       INFO(layout.replicate << " x " << layout.shard << " x " << layout.tensor << " x " << layout.pipeline);
       Config c = config_of(from.path(), layout);
       if (layout.shard == 3) c.training.global_batch_size = 6;
-      check_alike(original, saved_again<DenseEnv>(saved, c));
+      check_alike(original, saved_again<DenseModel>(saved, c));
     }
   }
   SECTION("dense, from one rank and from pp 2") {
     for (const Layout& layout : {Layout{}, Layout{.pipeline = 2}}) {
       TemporaryFolder folder;
-      train<DenseEnv>(config_of(folder.path(), layout), 3);
+      train<DenseModel>(config_of(folder.path(), layout), 3);
       const fs::path saved = folder.path() / "checkpoint/step-3";
-      check_alike(tensors_of(saved), saved_again<DenseEnv>(saved, config_of(from.path(), {.shard = 2, .tensor = 2})));
+      check_alike(tensors_of(saved), saved_again<DenseModel>(saved, config_of(from.path(), {.shard = 2, .tensor = 2})));
     }
   }
   SECTION("experts, from fsdp 4 with ep 2") {
-    train<SparseEnv>(sparse(config_of(from.path(), {.shard = 4, .expert = 2})), 3);
+    train<SparseModel>(sparse(config_of(from.path(), {.shard = 4, .expert = 2})), 3);
     const fs::path saved = from.path() / "checkpoint/step-3";
     const Tensors original = tensors_of(saved);
     CHECK(original.count("layers.1.moe.expert_bias") == 1);
@@ -192,14 +192,14 @@ TEST_CASE("A checkpoint of one layout loads on any other: the same tensors, weig
     for (const Layout& layout : {Layout{}, Layout{.shard = 2, .tensor = 2, .expert = 4},
                                  Layout{.shard = 4, .expert = 4}, Layout{.replicate = 2, .shard = 2, .expert = 2}}) {
       INFO(layout.replicate << " x " << layout.shard << " x " << layout.tensor << ", ep " << layout.expert);
-      check_alike(original, saved_again<SparseEnv>(saved, sparse(config_of(from.path(), layout))));
+      check_alike(original, saved_again<SparseModel>(saved, sparse(config_of(from.path(), layout))));
     }
   }
 }
 
 TEST_CASE("What a checkpoint is made of") {
   TemporaryFolder folder;
-  train<DenseEnv>(config_of(folder.path(), {.replicate = 2, .shard = 2, .tensor = 2}), 3);
+  train<DenseModel>(config_of(folder.path(), {.replicate = 2, .shard = 2, .tensor = 2}), 3);
   const fs::path saved = folder.path() / "checkpoint/step-3";
   const Manifest m = read_manifest(saved);
   CHECK(m.step == 3);
@@ -237,23 +237,23 @@ TEST_CASE("When a checkpoint is due, and which are kept") {
   Config c = config_of(folder.path());
   SECTION("multiples of the interval and the last step") {
     c.checkpoint.interval = 4;
-    train<DenseEnv>(c, 6);
+    train<DenseModel>(c, 6);
     CHECK(steps() == std::vector<std::int64_t>{4, 6});
   }
   SECTION("the first step where asked for") {
     c.checkpoint.interval = 100;
     c.checkpoint.enable_first_step_checkpoint = true;
-    train<DenseEnv>(c, 3);
+    train<DenseModel>(c, 3);
     CHECK(steps() == std::vector<std::int64_t>{1});
   }
   SECTION("disabled") {
     c.checkpoint.enable = false;
-    CHECK_FALSE(train<DenseEnv>(c, 6).loaded);
+    CHECK_FALSE(train<DenseModel>(c, 6).loaded);
     CHECK(steps().empty());
   }
   SECTION("stopped") {
-    Trainer<DenseEnv> trainer(c);
-    Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
+    Trainer<DenseModel> trainer(c);
+    auto loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
     Checkpointer checkpointer(trainer, loader);
     CHECK_FALSE(checkpointer.save(2, false));
     CHECK(checkpointer.save(2, false, true));
@@ -265,28 +265,28 @@ TEST_CASE("When a checkpoint is due, and which are kept") {
     fs::create_directories(folder.path() / "checkpoint/step-2");
     fs::create_directories(folder.path() / "checkpoint/step-07");
     fs::create_directories(folder.path() / "checkpoint/step-9");
-    train<DenseEnv>(c, 4);
+    train<DenseModel>(c, 4);
     CHECK(steps() == std::vector<std::int64_t>{3, 4, 9});
     CHECK(fs::exists(folder.path() / "checkpoint/step-07"));
-    train<DenseEnv>(c, 6);
+    train<DenseModel>(c, 6);
     c.checkpoint.load_step = 5;
     c.checkpoint.keep_latest_k = 0;
-    train<DenseEnv>(c, 6);
+    train<DenseModel>(c, 6);
     CHECK(steps() == std::vector<std::int64_t>{5, 6, 9});
   }
   SECTION("k is not 1") {
     c.checkpoint.keep_latest_k = 1;
-    CHECK_THROWS_AS(train<DenseEnv>(c, 1), ConfigError);
+    CHECK_THROWS_AS(train<DenseModel>(c, 1), ConfigError);
   }
 }
 
 TEST_CASE("What a run starts from") {
   TemporaryFolder old, fresh;
-  train<DenseEnv>(config_of(old.path()), 6);
+  train<DenseModel>(config_of(old.path()), 6);
   const fs::path folder = old.path() / "checkpoint";
   const auto load = [&](const Config& c) {
-    Trainer<DenseEnv> trainer(c);
-    Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
+    Trainer<DenseModel> trainer(c);
+    auto loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
     Checkpointer checkpointer(trainer, loader);
     const bool loaded = checkpointer.load();
     bool moments = false;
@@ -346,8 +346,8 @@ TEST_CASE("What a run starts from") {
   SECTION("never another model's") {
     Config other = sparse(c);
     other.checkpoint.load_step = 6;
-    CHECK_THROWS_AS(train<SparseEnv>(other, 6), Error);
-    train<SparseEnv>(sparse(config_of(fresh.path())), 3);
+    CHECK_THROWS_AS(train<SparseModel>(other, 6), Error);
+    train<SparseModel>(sparse(config_of(fresh.path())), 3);
     CHECK(mentions(error_of([&] { load(config_of(fresh.path())); }), "which this model has not"));
   }
 }
@@ -359,7 +359,8 @@ TEST_CASE("Ranks wait for one that writes or reads for longer than a step may ta
   LocalWorld::run(2,
                   [&](Communicator world) {
                     const Mesh mesh({.dp_replicate = 2, .dp_shard = 1}, world);
-                    Loader loader(std::make_shared<RandomTokens>(1, 64), 8, 8, world.rank(), 2);
+                    Loader<HostBatch> loader(std::make_shared<TokenRows>(std::make_shared<RandomTokens>(1, 64), 8), 8,
+                                             world.rank(), 2);
                     // Rank 0 owns everything, and is slow.
                     std::vector<float> values(4, 1);
                     StateRange range;
@@ -390,25 +391,25 @@ TEST_CASE("The last save may be weights alone, in another type") {
   Config c = config_of(folder.path(), {.shard = 2});
   c.checkpoint.last_save_model_only = true;
   c.checkpoint.export_dtype = "bfloat16";
-  train<DenseEnv>(c, 6);
+  train<DenseModel>(c, 6);
   const fs::path saved = folder.path() / "checkpoint/step-6";
   OpenCheckpoint opened = open_checkpoint(saved);
   CHECK(opened.manifest->model_only);
   CHECK(opened.index.tensors().size() == 2 * 9 + 3);
   for (const auto& [name, tensor] : opened.index.tensors())
     for (const StoredTensor::Piece& piece : tensor.pieces) CHECK(piece.dtype == DType::bf16);
-  CHECK(mentions(error_of([&] { train<DenseEnv>(c, 6); }), "weights alone"));
+  CHECK(mentions(error_of([&] { train<DenseModel>(c, 6); }), "weights alone"));
   c.checkpoint.exclude_from_loading = {"optimizer", "dataloader", "train_state"};
-  CHECK(train<DenseEnv>(c, 0).loaded);
+  CHECK(train<DenseModel>(c, 0).loaded);
   c.checkpoint.exclude_from_loading = {};
   c.checkpoint.load_step = 3;
-  CHECK(train<DenseEnv>(c, 3).loaded);
+  CHECK(train<DenseModel>(c, 3).loaded);
 }
 
 TEST_CASE("A save that fails is an error on every rank, and leaves older checkpoints alone") {
   TemporaryFolder folder;
   const Config c = config_of(folder.path(), {.shard = 2});
-  train<DenseEnv>(c, 3);
+  train<DenseModel>(c, 3);
   const Tensors before = tensors_of(folder.path() / "checkpoint/step-3");
   std::array<std::string, 2> errors;
   const auto old_action = std::signal(SIGXFSZ, SIG_IGN);
@@ -418,8 +419,8 @@ TEST_CASE("A save that fails is an error on every rank, and leaves older checkpo
   limit.rlim_cur = 20000;
   setrlimit(RLIMIT_FSIZE, &limit);  // as on a full disk
   LocalWorld::run(2, [&](Communicator world) {
-    Trainer<DenseEnv> trainer(c, world);
-    Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
+    Trainer<DenseModel> trainer(c, world);
+    auto loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
     Checkpointer checkpointer(trainer, loader);
     checkpointer.load();
     errors[static_cast<std::size_t>(world.rank())] = error_of([&] { checkpointer.save(6, false); });

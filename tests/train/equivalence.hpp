@@ -11,20 +11,10 @@
 #include "ashlar/comm/local.hpp"
 #include "ashlar/train/trainer.hpp"
 #include "catch.hpp"
+#include "train/layouts.hpp"
 
 namespace equivalence {
 using namespace ashlar;
-
-/// Random tokens with documents: token 0 ends one.
-class Documents final : public TokenSource {
- public:
-  void read(std::int64_t row, std::span<std::int32_t> tokens) const override { random_.read(row, tokens); }
-  std::int32_t end_of_document() const override { return 0; }
-  index_t vocab_size() const override { return random_.vocab_size(); }
-
- private:
-  RandomTokens random_{7, 24};
-};
 
 /// Whole parameters and buffers by name, put together from the ranks' parts.
 using Tensors = std::map<std::string, std::vector<double>>;
@@ -34,8 +24,8 @@ struct Run {
   Tensors tensors;
 };
 
-template <class E>
-void collect(Trainer<E>& trainer, Tensors& all) {
+template <class M>
+void collect(Trainer<M>& trainer, Tensors& all) {
   for (auto& stage : trainer.stages()) {
     for (auto& unit : stage->units()) {
       const auto master = unit->master();
@@ -57,12 +47,12 @@ void collect(Trainer<E>& trainer, Tensors& all) {
 /// `steps` steps of Recipe R in double on `ranks` threads.
 template <class R>
 Run run(const Config& config, int ranks, int steps) {
-  using E = Environment<R, Cpu, double>;
+  using M = ModelOf<R, Cpu, double>;
   Run result;
   std::mutex mutex;
   LocalWorld::run(ranks, [&](Communicator world) {
-    Trainer<E> trainer(config, world);
-    Loader loader = trainer.loader(std::make_shared<Documents>());
+    Trainer<M> trainer(config, world);
+    auto loader = trainer.loader(std::make_shared<Documents>());
     for (int i = 0; i < steps; ++i) {
       trainer.step(loader.next());
       const StepResult r = trainer.result();
@@ -115,25 +105,6 @@ inline Difference compare(const Run& a, const Run& b) {
   return d;
 }
 
-/// "dp_replicate 2 x tp 2".
-inline std::string describe(const Config& c, int ranks) {
-  const ParallelismConfig& p = c.parallelism;
-  std::string out;
-  const auto add = [&](int degree, const char* name) {
-    if (degree > 1) out += (out.empty() ? "" : " x ") + std::string(name) + " " + std::to_string(degree);
-  };
-  add(p.pipeline_parallel_degree, "pp");
-  add(p.data_parallel_replicate_degree, "dp_replicate");
-  add(p.data_parallel_shard_degree, "dp_shard");
-  add(p.tensor_parallel_degree, "tp");
-  add(p.expert_parallel_degree, "ep");
-  if (p.pipeline_parallel_degree > 1) out += ", " + p.pipeline_parallel_schedule;
-  if (p.fsdp_reshard_after_forward != "default") out += ", reshard " + p.fsdp_reshard_after_forward;
-  out += ", " + std::to_string(c.training.local_batch_size) + " rows at once";
-  if (c.activation_checkpoint.mode != "none") out += ", checkpoint " + c.activation_checkpoint.mode;
-  return std::to_string(ranks) + (ranks == 1 ? " rank" : " ranks: ") + out;
-}
-
 /// One line a layout, in the order they were run; the table of docs/equivalence.md.
 inline std::string table_row(const std::string& model, const std::string& layout, const Difference& d) {
   const auto rounded = [](double x) {
@@ -141,17 +112,6 @@ inline std::string table_row(const std::string& model, const std::string& layout
     return "below 1e" + std::to_string(static_cast<int>(std::ceil(std::log10(x))));
   };
   return "| " + model + " | " + layout + " | " + rounded(d.loss) + " | " + rounded(d.parameter) + " |\n";
-}
-
-inline Config base_config() {
-  Config c;
-  c.training.seq_len = 8;
-  c.training.global_batch_size = 8;
-  c.training.local_batch_size = 8;
-  c.training.steps = 5;
-  c.lr_scheduler.warmup_steps = 2;
-  c.optimizer.lr = 1e-2;
-  return c;
 }
 
 }  // namespace equivalence

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "ashlar/comm/fake.hpp"
+#include "ashlar/models/transformer.hpp"
 #include "catch.hpp"
 
 using namespace ashlar;
@@ -52,7 +53,7 @@ TEST_CASE("a step of more micro-batches than a schedule can list is refused") {
 
 TEST_CASE("ranks that fsdp would take replicate without it, and no product of degrees wraps") {
   struct Replicated : Recipe<Parallel<ddp * tp * pp>> {};
-  using E = Environment<Replicated, Cpu, float>;
-  CHECK(compiled_degrees<E>({.tp = 2}, 8).dp_replicate == 4);
-  CHECK_THROWS_AS(compiled_degrees<E>({.pp = 65536, .tp = 65537}, 65536), ConfigError);  // wraps to 65536
+  using M = ModelOf<Replicated, Cpu, float>;
+  CHECK(compiled_degrees<M>({.tp = 2}, 8).dp_replicate == 4);
+  CHECK_THROWS_AS(compiled_degrees<M>({.pp = 65536, .tp = 65537}, 65536), ConfigError);  // wraps to 65536
 }

@@ -10,7 +10,8 @@ using namespace ashlar;
 namespace {
 
 struct Observed : Recipe<Family<Tiny>, Ffn<MoE<TopK<Sigmoid>>>> {};
-using E = Environment<Observed, Cpu, float>;
+using M = ModelOf<Observed, Cpu, float>;
+using E = M::Environment;
 using Trace = TensorTrace<Cpu>;
 
 Config config_of(std::string flavor) {
@@ -34,8 +35,8 @@ struct Run {
     throw Error("no parameter " + name);
   }
 
-  Trainer<E> trainer;
-  Loader loader;
+  Trainer<M> trainer;
+  Loader<HostBatch> loader;
 };
 
 std::vector<std::string> names(const Trace& trace, Phase phase) {

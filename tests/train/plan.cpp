@@ -19,23 +19,23 @@ struct Experts : Recipe<Family<Tiny>, Ffn<MoE<TopK<Sigmoid>>>, Parallel<fsdp * t
                         ActivationCheckpoint<None, Selective, Full>, Precision<F32>> {};
 struct Llama : Recipe<Family<Llama3>, Parallel<ddp * fsdp * tp * pp>, ActivationCheckpoint<None, Selective, Full>> {};
 template <class R, class T, class D>
-using Env = Environment<R, D, T>;
+using Env = ModelOf<R, D, T>;
 
 struct Bytes {
   std::size_t persistent = 0, arenas = 0;
 };
-template <class E>
-Bytes held(Trainer<E>& trainer) {
+template <class M>
+Bytes held(Trainer<M>& trainer) {
   return {trainer.memory().persistent(), trainer.memory().arenas()};
 }
 
 /// What each rank holds after two steps of a real run, ranks as threads.
-template <class E>
+template <class M>
 std::vector<Bytes> real(const Config& config, int ranks) {
   std::vector<Bytes> all(static_cast<std::size_t>(ranks));
   LocalWorld::run(ranks, [&](Communicator world) {
-    Trainer<E> trainer(config, world);
-    Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 16));
+    Trainer<M> trainer(config, world);
+    auto loader = trainer.loader(std::make_shared<RandomTokens>(1, 16));
     for (int i = 0; i < 2; ++i) trainer.step(loader.next());
     all[static_cast<std::size_t>(world.rank())] = held(trainer);
   });
@@ -43,9 +43,9 @@ std::vector<Bytes> real(const Config& config, int ranks) {
 }
 
 /// The same as make_plan counts it, on any rank.
-template <class E>
+template <class M>
 Bytes planned(const Config& config, int rank, int ranks, Routing routing = Routing::balanced) {
-  Trainer<E> trainer(config, Fake::world(rank, ranks, std::make_shared<FakeCounts>()));
+  Trainer<M> trainer(config, Fake::world(rank, ranks, std::make_shared<FakeCounts>()));
   trainer.assume_routing(routing);
   trainer.step(HostBatch{trainer.batch().local_rows, trainer.batch().seq_len, {}, {}, {}});
   return held(trainer);
@@ -80,7 +80,7 @@ void check_ranks(const Config& config, int ranks) {
 
 /// Parameters of a Llama 3: per layer 2 D H hd + 2 D Hkv hd + 3 D F + 2 D; and 2 V D + D.
 double by_formula(const DecoderSizes& s) {
-  const double d = static_cast<double>(s.dim), hd = static_cast<double>(s.head_dim());
+  const double d = static_cast<double>(s.dim), hd = static_cast<double>(s.width_of_head());
   const double heads = static_cast<double>(s.num_heads), kv = static_cast<double>(s.num_kv_heads);
   const double layer = 2 * d * heads * hd + 2 * d * kv * hd + 3 * d * static_cast<double>(s.hidden_dim) + 2 * d;
   return static_cast<double>(s.num_layers) * layer + (s.tied ? 1 : 2) * static_cast<double>(s.vocab_size) * d + d;
@@ -114,7 +114,7 @@ TEST_CASE("plans count the parameters of every flavor") {
   CHECK(parameters("8B") == 8030261248.0);
   CHECK(parameters("70B") == 70553706496.0);
   CHECK(parameters("405B") == 405853388800.0);
-  for (const Flavor& flavor : Llama3::flavors()) {
+  for (const auto& flavor : Llama3::flavors()) {
     CAPTURE(flavor.name);
     CHECK(parameters(flavor.name) == by_formula(flavor.sizes));
   }

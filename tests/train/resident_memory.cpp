@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <fstream>
 
+#include "ashlar/data/random_tokens.hpp"
 #include "ashlar/models/llama3/llama3.hpp"
 #include "ashlar/train/peak_memory.hpp"
 #include "ashlar/train/plan.hpp"
@@ -36,8 +37,8 @@ bool begin_measuring() {
 
 template <class T>
 void grow(const Config& config, const char* what) {
-  using Cpu32 = Environment<Llama, Cpu, T>;
-  const Plan plan = make_plan<Environment<Llama, Meta, T>>(config);
+  using Cpu32 = ModelOf<Llama, Cpu, T>;
+  const Plan plan = make_plan<ModelOf<Llama, Meta, T>>(config);
   const auto planned = static_cast<double>(plan.ranks[0].persistent_bytes + plan.ranks[0].arena_bytes);
   if (!begin_measuring()) {
     WARN("this system does not tell a process its high-water mark: nothing is measured");
@@ -46,7 +47,7 @@ void grow(const Config& config, const char* what) {
   const std::int64_t before = resident_bytes();
   {
     Trainer<Cpu32> trainer(config);
-    Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 257));
+    auto loader = trainer.loader(std::make_shared<RandomTokens>(1, 257));
     for (int i = 0; i < 2; ++i) trainer.step(loader.next());
   }
   const auto grown = static_cast<double>(peak_resident_bytes() - before);
@@ -67,8 +68,8 @@ TEST_CASE("the process grows by what was planned") {
   Config first = c;
   first.training.seq_len = 16;
   {
-    Trainer<Environment<Llama, Cpu, F32>> trainer(first);
-    Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 257));
+    Trainer<ModelOf<Llama, Cpu, F32>> trainer(first);
+    auto loader = trainer.loader(std::make_shared<RandomTokens>(1, 257));
     trainer.step(loader.next());
   }
   for (const char* mode : {"none", "selective", "full"}) {

@@ -12,7 +12,8 @@ using namespace ashlar;
 namespace {
 
 struct Sharded : Recipe<Family<Tiny>, Parallel<ddp * fsdp>> {};
-using E = Environment<Sharded, Cpu, double>;
+using M = ModelOf<Sharded, Cpu, double>;
+using E = M::Environment;
 
 Config config_of(int shard = 1) {
   Config c;
@@ -38,8 +39,8 @@ class Interrupter final : public Observer<Cpu> {
   int left_, seen_ = 0;
 };
 
-std::vector<double> losses_of(Trainer<E>& trainer, int steps) {
-  Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
+std::vector<double> losses_of(Trainer<M>& trainer, int steps) {
+  auto loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
   std::vector<double> losses;
   for (int i = 0; i < steps; ++i) {
     trainer.step(loader.next());
@@ -55,7 +56,7 @@ TEST_CASE("a trainer refuses what the field list's checks refuse") {
   const auto refuses = [](auto&& change) {
     Config c = config_of();
     change(c);
-    CHECK_THROWS_AS(Trainer<E>(c), ConfigError);
+    CHECK_THROWS_AS(Trainer<M>(c), ConfigError);
   };
   refuses([](Config& c) { c.training.local_batch_size = 0; });
   refuses([](Config& c) { c.training.seq_len = 0; });
@@ -71,15 +72,15 @@ TEST_CASE("a step that an exception ended leaves nothing behind") {
       CHECK_NOTHROW(LocalWorld::run(ranks, [&](Communicator world) {
         Config c = config_of(ranks);
         c.parallelism.fsdp_reshard_after_forward = reshard;
-        Trainer<E> whole(c, world);
+        Trainer<M> whole(c, world);
         const std::vector<double> expected = losses_of(whole, 2);
         Interrupter counter(1 << 30);
         whole.observe(&counter);
         losses_of(whole, 1);
         check(counter.seen() > 20, "a step shows its tensors");
 
-        Trainer<E> trainer(c, world);
-        Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
+        Trainer<M> trainer(c, world);
+        auto loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
         const HostBatch batch = loader.next();
         for (int at = 0; at < counter.seen(); at += 3) {  // in forward and in backward, of each micro-batch
           Interrupter observer(at);
@@ -101,8 +102,8 @@ TEST_CASE("a step that an exception ended leaves nothing behind") {
 TEST_CASE("a trainer may end while the next block is gathered") {
   // The other rank comes late: what is under way writes into memory that must still be there.
   CHECK_NOTHROW(LocalWorld::run(2, [&](Communicator world) {
-    Trainer<E> trainer(config_of(2), world);
-    Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
+    Trainer<M> trainer(config_of(2), world);
+    auto loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
     const HostBatch batch = loader.next();
     Interrupter observer(3);
     trainer.observe(&observer);
@@ -116,8 +117,8 @@ TEST_CASE("a trainer may end while the next block is gathered") {
 }
 
 TEST_CASE("a step whose gradient is not finite is reported, however late the result is asked for") {
-  Trainer<E> trainer(config_of());
-  Loader loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
+  Trainer<M> trainer(config_of());
+  auto loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
   const auto infinite = [](Context<E>& c, const LogitsChunk<E>& k) {
     CrossEntropy{}(c, k);
     if (k.dlogits.count() > 0) k.dlogits.data()[0] = std::numeric_limits<double>::infinity();

@@ -1,22 +1,30 @@
-// Environment: what every module is a template over. Read next: nn/context.hpp.
+// Environment: where and how modules run. What they compute is in their own type arguments, so that recipes which
+// differ in a mask or a router share every other module. Read next: nn/context.hpp.
 #pragma once
 
-#include "ashlar/core/policy.hpp"
+#include "ashlar/core/dtype.hpp"
+#include "ashlar/core/strategy.hpp"
+#include "ashlar/core/tensor_view.hpp"
 
 namespace ashlar::inline v0 {
 
-/// A recipe on one device with one compute type: the one template parameter of modules.
-template <class R, class D, class T>
+/// One device, one compute type, and the strategies compiled in: the one template parameter of modules.
+template <class D, class T, Strategies S = single>
 struct Environment {
-  using Recipe = R;
   using Device = D;
   /// What weights are multiplied in and activations are stored in.
   using Compute = T;
   /// What master weights, gradients, optimizer states and statistics are kept in.
   using Master = Acc<T>;
-  static constexpr Strategies strategies = R::strategies;
-  /// Whether the recipe compiles this strategy in: `if constexpr (E::has(tp))`.
-  static constexpr bool has(Strategies s) { return strategies.contains(s); }
+
+  template <class U>
+  using ViewOf = TensorView<U, D>;
+  using View = ViewOf<T>;
+  using ConstView = ViewOf<const T>;
+
+  static constexpr Strategies strategies = S;
+  /// Whether code of this strategy is compiled in: `if constexpr (E::has(tp))`.
+  static constexpr bool has(Strategies s) { return S.contains(s); }
 };
 
 }  // namespace ashlar::inline v0

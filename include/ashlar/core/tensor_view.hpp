@@ -54,6 +54,8 @@ class TensorView {
   TensorView columns(index_t begin, index_t n) const {
     return {data_ ? data_ + begin : nullptr, Shape{rows(), n}, row_stride_};
   }
+  /// Elements [begin, begin + n) of a contiguous view, as a view [n].
+  TensorView range(index_t begin, index_t n) const { return {data_ ? data_ + begin : nullptr, Shape{n}}; }
   /// The same elements under another shape. The view must be contiguous and the counts equal.
   TensorView reshaped(const Shape& shape) const {
     if (shape.count() != count() || !contiguous())

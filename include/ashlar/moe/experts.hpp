@@ -1,85 +1,27 @@
-// The experts: a SwiGLU each, computed together by one grouped GEMM a projection. Read next:
-// ops/grouped_gemm/grouped_gemm.hpp.
+// What experts are: they turn rows that are sorted by expert into rows of results. tests/moe/expert_laws.hpp is what
+// any must pass. Read next: moe/experts/grouped_gemm.hpp.
 #pragma once
 
+#include <concepts>
+
 #include "ashlar/moe/token_dispatcher.hpp"
-#include "ashlar/ops/grouped_gemm/grouped_gemm.hpp"
-#include "ashlar/ops/swiglu/swiglu.hpp"
 
 namespace ashlar::inline v0 {
 
-template <class E>
-class GroupedExperts {
- public:
-  using T = typename E::Compute;
-  using D = typename E::Device;
-  using View = TensorView<T, D>;
-  using ConstView = TensorView<const T, D>;
-
-  struct Saved {
-    ExpertRows<E> in;  // [R, dim] recomputable, by the dispatcher
-    View gate, up;     // [R, hidden], kept
-    View h;            // [R, hidden], recomputable
-  };
-
-  /// w1, w3: [experts, hidden, dim]; w2: [experts, dim, hidden]; the first dimension is cut over ep.
-  GroupedExperts(Declarations<E>& d, index_t dim, const MoeSizes& sizes, double depth_std) {
-    const std::vector<Shard> over_ep{{Axis::ep, 0}};
-    const index_t n = sizes.num_experts, f = sizes.hidden_dim;
-    d.add(w1_, {"experts.w1", {n, f, dim}, Initializer::truncated_normal(0.02, 2), over_ep, true});
-    d.add(w2_, {"experts.w2", {n, dim, f}, Initializer::truncated_normal(depth_std, 2), over_ep, true});
-    d.add(w3_, {"experts.w3", {n, f, dim}, Initializer::truncated_normal(depth_std, 2), over_ep, true});
-  }
-
-  /// [R, dim], kept: the dispatcher's backward reads it.
-  View forward(Context<E>& c, const ExpertRows<E>& in, Saved& saved) const {
-    const index_t rows = in.rows.rows(), hidden = w1_.value.dim(1);
-    View out = c.template kept<T>({rows, in.rows.cols()});
-    saved.in = in;
-    saved.gate = c.template kept<T>({rows, hidden});
-    saved.up = c.template kept<T>({rows, hidden});
-    ops::grouped_gemm<T>(c.queue, in.rows, w1_.value, in.offsets, saved.gate);
-    ops::grouped_gemm<T>(c.queue, in.rows, w3_.value, in.offsets, saved.up);
-    activate(c, saved);
-    c.observe("experts.h", saved.h);
-    ops::grouped_gemm<T>(c.queue, saved.h, w2_.value, in.offsets, out);
-    return out;
-  }
-  /// Makes h again; `in` is the redispatched rows.
-  void recompute(Context<E>& c, const ExpertRows<E>& in, Saved& saved) const {
-    saved.in = in;
-    activate(c, saved);
-  }
-
-  /// The gradient of the rows [R, dim], in scratch. dout is an operand of a weight gradient.
-  View backward(Context<E>& c, ConstView dout, const Saved& saved) {
-    View dx = c.template scratch<T>(saved.in.rows.shape());
-    ArenaScope scope(c.scratch_arena());
-    const auto offsets = saved.in.offsets;
-    View dgate = c.template operand<T>(saved.gate.shape()), dup = c.template operand<T>(saved.gate.shape());
-    ops::grouped_gemm_input_gradient<T>(c.queue, dout, w2_.value, offsets, dgate, false);
-    weight_gradient(c, dout, saved.h, offsets, w2_);
-    ops::swiglu_backward<T>(c.queue, dgate, saved.gate, saved.up, dgate, dup);
-    weight_gradient(c, dgate, saved.in.rows, offsets, w1_);
-    weight_gradient(c, dup, saved.in.rows, offsets, w3_);
-    ops::grouped_gemm_input_gradient<T>(c.queue, dgate, w1_.value, offsets, dx, false);
-    ops::grouped_gemm_input_gradient<T>(c.queue, dup, w3_.value, offsets, dx, true);
-    return dx;
-  }
-
- private:
-  void activate(Context<E>& c, Saved& saved) const {
-    saved.h = c.template recomputable<T>(saved.gate.shape());
-    ops::swiglu<T>(c.queue, saved.gate, saved.up, saved.h);
-  }
-  static void weight_gradient(Context<E>& c, ConstView dy, ConstView x, TensorView<const std::int32_t, D> offsets,
-                              Parameter<E>& w) {
-    c.weight_gradient([&w, &queue = c.queue, dy, x, offsets] {
-      ops::grouped_gemm_weight_gradient<T>(queue, dy, x, offsets, w.gradient);
-    });
-  }
-
-  Parameter<E> w1_, w2_, w3_;
+/// A module of experts, made by a policy with a template Module<E>. Its members:
+/// - a constructor from (declarations, token width, sizes, the standard deviation of what writes to the residual
+///   stream); declares parameters with `expert` set, their first dimension cut over ep.
+/// - forward: of rows [R, dim] the results [R, dim], kept: the dispatcher's backward reads them.
+/// - recompute: makes what is recomputable again, of the rows dispatched anew.
+/// - backward: of the results' gradient, an operand of weight gradients, the rows' gradient [R, dim] in scratch.
+template <class X, class E>
+concept ExpertsModule = requires(X x, Context<E>& c, const ExpertRows<E>& rows, typename E::ConstView dout,
+                                 typename X::Saved& saved) {
+  requires std::constructible_from < X, Declarations<E>, index_t,
+  const MoeSizes&, double > ;
+  { x.forward(c, rows, saved) } -> std::same_as<typename E::View>;
+  x.recompute(c, rows, saved);
+  { x.backward(c, dout, saved) } -> std::same_as<typename E::View>;
 };
 
 }  // namespace ashlar::inline v0

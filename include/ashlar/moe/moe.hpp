@@ -4,7 +4,7 @@
 
 #include <optional>
 
-#include "ashlar/moe/experts.hpp"
+#include "ashlar/moe/experts/grouped_gemm.hpp"
 #include "ashlar/moe/routers/top_k.hpp"
 #include "ashlar/moe/token_dispatchers/all_to_all.hpp"
 #include "ashlar/moe/token_dispatchers/local.hpp"
@@ -12,49 +12,73 @@
 
 namespace ashlar::inline v0 {
 
-namespace detail {
+/// AllToAll where the recipe has `ep`, LocalDispatch elsewhere.
+struct AutoDispatch {};
+template <class E, class Policy>
+class MixtureOfExperts;
 
-template <class E, class Dispatch>
-struct DispatcherOf {
-  static_assert(std::is_same_v<Dispatch, AutoDispatch> || std::is_same_v<Dispatch, LocalDispatch> ||
-                    std::is_same_v<Dispatch, AllToAll>,
-                "MoE<Router, Experts, Dispatcher>: the dispatcher is LocalDispatch or AllToAll.");
-  static_assert(
-      !std::is_same_v<Dispatch, AllToAll> || E::has(ep),
-      "MoE<..., AllToAll> sends tokens to other ranks' experts; add the strategy, as in Parallel<fsdp * ep>.");
-  static_assert(
-      !std::is_same_v<Dispatch, LocalDispatch> || !E::has(ep),
-      "MoE<..., LocalDispatch> keeps tokens on their rank, but Parallel<... * ep> spreads the experts; write AllToAll, "
-      "or leave the dispatcher out.");
-  using type = std::conditional_t<E::has(ep), AllToAllDispatcher<E>, LocalDispatcher<E>>;
+/// The feed-forward kind of a mixture of experts: a router, experts, and who moves the tokens.
+template <class RouterPolicy = TopK<>, class ExpertsPolicy = GroupedGemm<>, class Dispatch = AutoDispatch>
+struct MoE {
+  using Router = RouterPolicy;
+  using Experts = ExpertsPolicy;
+  using Dispatcher = Dispatch;
+  static constexpr std::string_view name = "moe";
+  template <class E>
+  using Module = MixtureOfExperts<E, MoE>;
 };
 
+namespace detail {
+
 template <class Policy, class E>
-concept HasRouterModule = requires {
+concept HasModule = requires {
   typename Policy::template Module<E>;
 };
 
+template <class E, class Dispatch>
+using DispatcherPolicy = std::conditional_t<std::is_same_v<Dispatch, AutoDispatch>,
+                                            std::conditional_t<E::has(ep), AllToAll, LocalDispatch>, Dispatch>;
+
 /// The requirements of a mixture of experts, a sentence each.
 template <class Policy, class E>
-constexpr void check_moe() {
+constexpr bool check_moe() {
+  using Router = typename Policy::Router;
+  using Experts = typename Policy::Experts;
+  using Dispatcher = DispatcherPolicy<E, typename Policy::Dispatcher>;
   static_assert(
-      HasRouterModule<typename Policy::Router, E>,
+      HasModule<Router, E>,
       "MoE<Router, ...>: the first argument is a router policy, such as TopK<Softmax>, with a Module<E> template.");
-  if constexpr (HasRouterModule<typename Policy::Router, E>)
-    static_assert(RouterModule<typename Policy::Router::template Module<E>, E>,
+  if constexpr (HasModule<Router, E>)
+    static_assert(RouterModule<typename Router::template Module<E>, E>,
                   "MoE<Router, ...>: the router's Module<E> lacks part of the interface: Saved, a constructor from "
-                  "(Declarations<E>&, index_t dim, const MoeSizes&), route, backward and finish_step (see "
+                  "(Declarations<E>, index_t dim, const MoeSizes&), route, backward and finish_step (see "
                   "ashlar/moe/router.hpp).");
-  static_assert(is_instance<typename Policy::Experts, GroupedGemm>,
-                "MoE<Router, Experts>: the second argument is GroupedGemm<> or GroupedGemm<Tma>.");
-  if constexpr (is_instance<typename Policy::Experts, GroupedGemm>) {
-    using Kernel = typename Policy::Experts::kernel;
-    static_assert(std::is_same_v<Kernel, Plain> || std::is_same_v<Kernel, Tma>,
-                  "GroupedGemm<...> takes nothing, or Tma.");
-    static_assert(
-        !std::is_same_v<Kernel, Tma>,
-        "GroupedGemm<Tma> needs the Hopper kernels, which this release does not have yet; write GroupedGemm<>.");
+  static_assert(
+      HasModule<Experts, E>,
+      "MoE<Router, Experts>: the second argument is an experts policy, such as GroupedGemm<>, with a Module<E> "
+      "template.");
+  if constexpr (HasModule<Experts, E>)
+    static_assert(ExpertsModule<typename Experts::template Module<E>, E>,
+                  "MoE<Router, Experts>: the experts' Module<E> lacks part of the interface: Saved, a constructor from "
+                  "(Declarations<E>, index_t dim, const MoeSizes&, double), forward, recompute and backward (see "
+                  "ashlar/moe/experts.hpp).");
+  static_assert(
+      HasModule<Dispatcher, E>,
+      "MoE<Router, Experts, Dispatcher>: the third argument is a dispatcher policy: LocalDispatch, AllToAll, or one of "
+      "your own with a Module<E> template.");
+  if constexpr (HasModule<Dispatcher, E>) {
+    static_assert(DispatcherModule<typename Dispatcher::template Module<E>, E>,
+                  "MoE<..., Dispatcher>: the dispatcher's Module<E> lacks part of the interface: Saved, a constructor "
+                  "from (Declarations<E>, index_t), dispatch, redispatch, combine and their backwards (see "
+                  "ashlar/moe/token_dispatcher.hpp).");
+    static_assert(!Dispatcher::spreads_experts || E::has(ep),
+                  "MoE<..., AllToAll> sends tokens to other ranks' experts; add the strategy, as in "
+                  "Parallel<fsdp * ep>.");
+    static_assert(Dispatcher::spreads_experts || !E::has(ep),
+                  "MoE<..., LocalDispatch> keeps tokens on their rank, but Parallel<... * ep> spreads the experts; "
+                  "write AllToAll, or leave the dispatcher out.");
   }
+  return true;
 }
 
 }  // namespace detail
@@ -63,32 +87,31 @@ template <class E, class Policy>
 class MixtureOfExperts {
  public:
   using T = typename E::Compute;
-  using A = Acc<T>;
+  using A = typename E::Master;
   using D = typename E::Device;
-  using View = TensorView<T, D>;
-  using ConstView = TensorView<const T, D>;
-  static_assert((detail::check_moe<Policy, E>(), true));
+  using View = typename E::View;
+  using ConstView = typename E::ConstView;
+  static_assert(detail::check_moe<Policy, E>());
   using Router = typename Policy::Router::template Module<E>;
-  using Dispatcher = typename detail::DispatcherOf<E, typename Policy::Dispatcher>::type;
+  using Experts = typename Policy::Experts::template Module<E>;
+  using Dispatcher = typename detail::DispatcherPolicy<E, typename Policy::Dispatcher>::template Module<E>;
 
   struct Saved {
     ConstView x;  // [N / tp, dim], the caller's
     RoutedTokens<E> routed;
     typename Router::Saved router;
     typename Dispatcher::Saved dispatch;
-    typename GroupedExperts<E>::Saved experts;
+    typename Experts::Saved experts;
     typename SwiGluFeedForward<E>::Saved shared;
   };
 
-  MixtureOfExperts(Declarations<E>& d, index_t dim, const MoeSizes& sizes, double depth_std)
+  MixtureOfExperts(Declarations<E> d, index_t dim, const MoeSizes& sizes, double depth_std)
       : router_(d, dim, sizes), dispatcher_(d, sizes.num_experts), experts_(d, dim, sizes, depth_std) {
     if (sizes.num_experts % d.degree(Axis::ep) != 0)
       throw ConfigError(concat("--parallelism.expert_parallel_degree ", d.degree(Axis::ep), " must divide the ",
                                sizes.num_experts, " experts"));
-    if (sizes.num_shared_experts > 0) {
-      typename Declarations<E>::Scope scope(d, "shared_experts");
-      shared_.emplace(d, dim, sizes.hidden_dim * sizes.num_shared_experts, depth_std);
-    }
+    if (sizes.num_shared_experts > 0)
+      shared_.emplace(d.in("shared_experts"), dim, sizes.hidden_dim * sizes.num_shared_experts, depth_std);
   }
 
   /// y [N / tp, dim] of x [N / tp, dim], in scratch. Every rank routes the tokens that it holds.
@@ -98,7 +121,7 @@ class MixtureOfExperts {
     if (shared_) {
       y = shared_->forward(c, x, saved.shared);
     } else {
-      y = c.template scratch<T>({x.rows(), x.cols()});
+      y = c.scratch({x.rows(), x.cols()});
       D::fill_zero(c.queue, y.data(), static_cast<std::size_t>(y.count()) * sizeof(T));
     }
     saved.routed = router_.route(c, x, saved.router);
@@ -123,7 +146,7 @@ class MixtureOfExperts {
     if (shared_) {
       dx = shared_->backward(c, dy, saved.shared);
     } else {
-      dx = c.template scratch<T>({dy.rows(), dy.cols()});
+      dx = c.scratch({dy.rows(), dy.cols()});
       D::fill_zero(c.queue, dx.data(), static_cast<std::size_t>(dx.count()) * sizeof(T));
     }
     ArenaScope scope(c.scratch_arena());
@@ -141,7 +164,7 @@ class MixtureOfExperts {
  private:
   Router router_;
   Dispatcher dispatcher_;
-  GroupedExperts<E> experts_;
+  Experts experts_;
   std::optional<SwiGluFeedForward<E>> shared_;
 };
 

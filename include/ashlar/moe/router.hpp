@@ -24,14 +24,11 @@ struct RoutedTokens {
 /// Context::count_routing says so. `finish_step` runs once a step, after all micro-batches, with the group over which
 /// tokens were spread.
 template <class R, class E>
-concept RouterModule = std::constructible_from < R,
-        Declarations<E>
-&, index_t,
-    const MoeSizes& > &&requires(R r, Context<E>& c, TensorView<const typename E::Compute, typename E::Device> x,
-                                 typename R::Saved& saved,
-                                 TensorView<const Acc<typename E::Compute>, typename E::Device> dweights,
-                                 TensorView<typename E::Compute, typename E::Device> dx,
-                                 typename E::Device::Queue& queue, Communicator group) {
+concept RouterModule = requires(R r, Context<E>& c, typename E::ConstView x, typename R::Saved& saved,
+                                typename E::template ViewOf<const typename E::Master> dweights, typename E::View dx,
+                                typename E::Device::Queue& queue, Communicator group) {
+  requires std::constructible_from < R, Declarations<E>, index_t,
+  const MoeSizes& > ;
   { r.route(c, x, saved) } -> std::same_as<RoutedTokens<E>>;
   r.backward(c, dweights, saved, dx);
   r.finish_step(queue, group);

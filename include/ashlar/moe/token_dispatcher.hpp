@@ -15,7 +15,8 @@ struct ExpertRows {
   TensorView<const std::int32_t, typename E::Device> offsets;      // [local experts + 1]
 };
 
-/// A dispatcher module, made of (declarations, number of experts in all). Its members:
+/// A dispatcher module, made of (declarations, number of experts in all) by a policy with a template Module<E> and a
+/// constant spreads_experts: whether experts are on other ranks too, as Parallel<... * ep> has them. Its members:
 /// - dispatch: the rows of x [N, dim] go to the experts. The rows are recomputable; the plan of who goes where is kept
 ///   in Saved.
 /// - redispatch: makes the rows again by the plan.
@@ -23,16 +24,14 @@ struct ExpertRows {
 /// - combine_backward: the gradients of the experts' rows (returned, R rows) and of the weights [N, k].
 /// - dispatch_backward: dx [N, dim] += the gradient of x.
 template <class T, class E>
-concept DispatcherModule = requires(T t, Declarations<E>& declarations, index_t experts, Context<E>& c,
-                                    TensorView<const typename E::Compute, typename E::Device> x,
-                                    const RoutedTokens<E>& routed, typename T::Saved& saved,
-                                    TensorView<typename E::Compute, typename E::Device> y,
-                                    TensorView<Acc<typename E::Compute>, typename E::Device> dweights) {
-  T(declarations, experts);
+concept DispatcherModule = requires(T t, Context<E>& c, typename E::ConstView x, const RoutedTokens<E>& routed,
+                                    typename T::Saved& saved, typename E::View y,
+                                    typename E::template ViewOf<typename E::Master> dweights) {
+  requires std::constructible_from<T, Declarations<E>, index_t>;
   { t.dispatch(c, x, routed, saved) } -> std::same_as<ExpertRows<E>>;
   { t.redispatch(c, x, saved) } -> std::same_as<ExpertRows<E>>;
   t.combine(c, x, saved, y);
-  { t.combine_backward(c, x, saved, dweights) } -> std::same_as<TensorView<typename E::Compute, typename E::Device>>;
+  { t.combine_backward(c, x, saved, dweights) } -> std::same_as<typename E::View>;
   t.dispatch_backward(c, x, saved, y);
 };
 

@@ -2,6 +2,7 @@
 // may use, what to keep, what to defer, and who watches. Read next: nn/linear.hpp, nn/swiglu.hpp.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -9,9 +10,9 @@
 
 #include "ashlar/comm/communicator.hpp"
 #include "ashlar/core/environment.hpp"
-#include "ashlar/nn/key_value_cache.hpp"
-#include "ashlar/nn/micro_batch.hpp"
+#include "ashlar/nn/attention/cache.hpp"
 #include "ashlar/nn/observer.hpp"
+#include "ashlar/nn/sequences.hpp"
 #include "ashlar/tensor/arena.hpp"
 
 namespace ashlar::inline v0 {
@@ -48,16 +49,18 @@ class Context {
  public:
   using Device = typename E::Device;
   using Queue = typename Device::Queue;
+  using Compute = typename E::Compute;
   template <class T>
   using View = TensorView<T, Device>;
 
   Context(Queue& q, Arena<Device>& scratch_arena) : queue(q), scratch_arena_(&scratch_arena) {}
 
   Queue& queue;
-  MicroBatch<Device> batch;
-  Communicator tensor_parallel;         // group of one without tp
-  Communicator expert_parallel;         // group of one without ep
-  Arena<Device>* kept_arena = nullptr;  // null: nothing is kept (evaluation)
+  std::array<Sequences<Device>, 2> streams;  // of text the first alone
+  double loss_scale = 1;                     // what gradients of the loss are multiplied by: 1 / what the step counts
+  Communicator tensor_parallel;              // group of one without tp
+  Communicator expert_parallel;              // group of one without ep
+  Arena<Device>* kept_arena = nullptr;       // null: nothing is kept (evaluation)
   Keep keep = Keep::all;
   bool recomputing = false;               // a recompute inside backward
   DeferredGradients* deferred = nullptr;  // not null: weight gradients are put off
@@ -67,30 +70,32 @@ class Context {
   bool count_routing = false;                   // routers count tokens: in training, and once
   Routing assumed_routing = Routing::balanced;  // on Meta only
 
+  /// What the rows of a stream are.
+  const Sequences<Device>& sequences(std::size_t stream = 0) const { return streams[stream]; }
   bool saving() const { return kept_arena != nullptr; }
   Arena<Device>& scratch_arena() { return *scratch_arena_; }
 
-  template <class T>
+  template <class T = Compute>
   View<T> kept(const Shape& shape) {
     return (kept_arena ? *kept_arena : *scratch_arena_).template push<T>(shape);
   }
-  template <class T>
+  template <class T = Compute>
   View<T> recomputable(const Shape& shape) {
     const bool keep_it = recomputing ? deferred != nullptr : keep == Keep::all;
     return (kept_arena && keep_it ? *kept_arena : *scratch_arena_).template push<T>(shape);
   }
-  template <class T>
+  template <class T = Compute>
   View<T> operand(const Shape& shape) {
     return (deferred ? *kept_arena : *scratch_arena_).template push<T>(shape);
   }
-  template <class T>
+  template <class T = Compute>
   View<T> scratch(const Shape& shape) {
     return scratch_arena_->template push<T>(shape);
   }
 
   /// Whether the compute type is stored as the master type is, so that memory of one serves as the other.
   bool computes_in_master() const {
-    return scratch_arena_->memory().template width<typename E::Compute>() == sizeof(typename E::Master);
+    return scratch_arena_->memory().template width<Compute>() == sizeof(typename E::Master);
   }
 
   /// Runs `work`, which accumulates a weight gradient, now or with the deferred ones.

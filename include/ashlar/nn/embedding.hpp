@@ -15,7 +15,7 @@ class Embedding {
   using View = TensorView<T, D>;
 
   /// The table [vocab_size, dim] is called `name`.weight.
-  Embedding(Declarations<E>& d, std::string_view name, index_t vocab_size, index_t dim,
+  Embedding(Declarations<E> d, std::string_view name, index_t vocab_size, index_t dim,
             Initializer initializer = Initializer::normal(1))
       : dim_(dim), first_id_(vocab_size / d.degree(Axis::tp) * d.place(Axis::tp).coordinate) {
     d.add(weight_, {std::string(name) + ".weight", {vocab_size, dim}, initializer, {{Axis::tp, 0}}, false});
@@ -26,16 +26,16 @@ class Embedding {
 
   /// The rows [N / tp, dim] of this rank's part of the micro-batch's tokens, kept.
   View forward(Context<E>& c) const {
-    const index_t n = c.batch.rows();
+    const index_t n = c.sequences().rows();
     if (!tensor_parallel(c)) {
-      View y = c.template kept<T>({n, dim_});
-      ops::embedding<T>(c.queue, c.batch.tokens, weight_.value, first_id_, y);
+      View y = c.kept({n, dim_});
+      ops::embedding<T>(c.queue, c.sequences().tokens, weight_.value, first_id_, y);
       return y;
     }
-    View y = c.template kept<T>({n / c.tensor_parallel.size(), dim_});
+    View y = c.kept({n / c.tensor_parallel.size(), dim_});
     ArenaScope scope(c.scratch_arena());
-    View partial = c.template scratch<T>({n, dim_});
-    ops::embedding<T>(c.queue, c.batch.tokens, weight_.value, first_id_, partial);
+    View partial = c.scratch({n, dim_});
+    ops::embedding<T>(c.queue, c.sequences().tokens, weight_.value, first_id_, partial);
     reduce_scatter_rows<E, T>(c, partial, y);
     return y;
   }
@@ -44,13 +44,13 @@ class Embedding {
     ArenaScope scope(c.scratch_arena());
     auto all = dy;
     if (tensor_parallel(c)) {
-      View gathered = c.template scratch<T>({c.batch.rows(), dim_});
+      View gathered = c.scratch({c.sequences().rows(), dim_});
       gather_rows<E, T>(c, dy, gathered);
       all = gathered;
     }
     auto workspace = c.template scratch<std::int32_t>(
-        {ops::embedding_backward_workspace<D>(c.batch.rows(), weight_.gradient.dim(0))});
-    ops::embedding_backward<T>(c.queue, c.batch.tokens, all, first_id_, weight_.gradient, workspace);
+        {ops::embedding_backward_workspace<D>(c.sequences().rows(), weight_.gradient.dim(0))});
+    ops::embedding_backward<T>(c.queue, c.sequences().tokens, all, first_id_, weight_.gradient, workspace);
   }
 
  private:

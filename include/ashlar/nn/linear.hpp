@@ -20,7 +20,7 @@ class Linear {
   using View = TensorView<U, D>;
 
   /// `out` and `in` are the logical sizes; the weight is called `name`.weight.
-  Linear(Declarations<E>& d, std::string_view name, index_t out, index_t in, LinearKind kind, const Initializer& init) {
+  Linear(Declarations<E> d, std::string_view name, index_t out, index_t in, LinearKind kind, const Initializer& init) {
     std::vector<Shard> shards;
     if (kind != LinearKind::replicated) shards.push_back({Axis::tp, kind == LinearKind::column_parallel ? 0 : 1});
     d.add(weight_, {std::string(name) + ".weight", {out, in}, init, std::move(shards), false});

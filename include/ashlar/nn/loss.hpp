@@ -9,6 +9,13 @@
 
 namespace ashlar::inline v0 {
 
+/// What each row is to predict, [N], and what that counts; the weights may be empty: 1 each.
+template <class D>
+struct Targets {
+  TensorView<const std::int32_t, D> ids;
+  TensorView<const float, D> weights;
+};
+
 /// A chunk of rows with their logits. With vocabulary sharded over tp, this rank's columns are the ids from first_id
 /// on. Rows of logits and dlogits have gaps between them: go by row().
 template <class E>
@@ -16,6 +23,8 @@ struct LogitsChunk {
   using D = typename E::Device;
   TensorView<const Acc<typename E::Compute>, D> logits;  // [n, V / tp]
   TensorView<const std::int32_t, D> targets;             // [n]; ops::ignore_index counts for nothing
+  TensorView<const float, D> weights;                    // [n], what each target counts; empty: 1 each
+  index_t first_row = 0;                                 // the chunk's place among the micro-batch's rows
   index_t first_id = 0;
   double scale = 1;                              // the gradient is to be multiplied by this
   TensorView<typename E::Compute, D> dlogits;    // [n, V / tp]: to be written; empty: only the loss is wanted

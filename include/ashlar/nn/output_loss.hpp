@@ -1,6 +1,6 @@
 // The end of a decoder: norm, output projection and loss, chunk by chunk of rows, so that logits [N, V] never exist at
 // once. The gradient of the loss is known in forward (the scale is), so forward does the projection's backward too.
-// Used by models/decoder.hpp. Read next: nn/loss.hpp.
+// Read next: nn/loss.hpp.
 #pragma once
 
 #include <algorithm>
@@ -33,7 +33,7 @@ class OutputLoss {
   };
 
   /// `tied`: the embedding's table, used instead of a weight of its own; or null.
-  OutputLoss(Declarations<E>& d, index_t vocab_size, index_t dim, double eps, Parameter<E>* tied)
+  OutputLoss(Declarations<E> d, index_t vocab_size, index_t dim, double eps, Parameter<E>* tied)
       : norm_(d, "norm", dim, eps),
         weight_(tied ? tied : &own_),
         first_id_(vocab_size / d.degree(Axis::tp) * d.place(Axis::tp).coordinate) {
@@ -42,24 +42,24 @@ class OutputLoss {
 
   /// Adds the summed loss of the micro-batch's valid tokens to total[0] (unscaled; the same on every rank of tp). While
   /// saving, also accumulates the projection's gradient and keeps what backward needs.
-  void forward(Context<E>& c, ConstView x, const LossFunction<E>& loss, TensorView<double, D> total, Saved& saved) {
-    if (c.saving()) saved.dnormed = c.template kept<T>({x.rows(), x.cols()});
+  void forward(Context<E>& c, ConstView x, const Targets<D>& targets, const LossFunction<E>& loss,
+               TensorView<double, D> total, Saved& saved) {
+    if (c.saving()) saved.dnormed = c.kept({x.rows(), x.cols()});
     View normed = norm_.forward(c, x, saved.norm);
     ArenaScope scope(c.scratch_arena());
     ConstView all = normed;
     View dall = saved.dnormed;
     if (tensor_parallel(c)) {
-      View gathered = c.template scratch<T>({c.batch.rows(), x.cols()});
+      View gathered = c.scratch({c.sequences().rows(), x.cols()});
       gather_rows<E, T>(c, normed, gathered);
       all = gathered;
-      if (c.saving()) dall = c.template scratch<T>({c.batch.rows(), x.cols()});
+      if (c.saving()) dall = c.scratch({c.sequences().rows(), x.cols()});
     }
     auto losses = c.template scratch<A>({all.rows()});
     const index_t step = chunk_rows(all.rows());
     for (index_t begin = 0; begin < all.rows(); begin += step) {
       const index_t n = std::min(step, all.rows() - begin);
-      chunk(c, loss, all.rows(begin, n), c.batch.targets.data() + (D::has_storage ? begin : 0),
-            TensorView<A, D>(losses.data() + (D::has_storage ? begin : 0), {n}),
+      chunk(c, loss, begin, all.rows(begin, n), targets, losses.range(begin, n),
             c.saving() ? dall.rows(begin, n) : View());
     }
     auto workspace = c.template scratch<double>({ops::sum_workspace<D>(losses.count())});
@@ -69,7 +69,7 @@ class OutputLoss {
 
   /// The gradient of x [N / tp, dim], in scratch.
   View backward(Context<E>& c, const Saved& saved) {
-    View dx = c.template scratch<T>(saved.dnormed.shape());
+    View dx = c.scratch(saved.dnormed.shape());
     D::fill_zero(c.queue, dx.data(), static_cast<std::size_t>(dx.count()) * sizeof(T));
     norm_.backward(c, saved.dnormed, saved.norm, dx);
     return dx;
@@ -84,7 +84,7 @@ class OutputLoss {
     typename RmsNorm<E>::Saved norm;
     ConstView all = norm_.forward(c, x, norm);
     if (tensor_parallel(c)) {
-      View gathered = c.template scratch<T>({c.batch.rows(), x.cols()});
+      View gathered = c.scratch({c.sequences().rows(), x.cols()});
       gather_rows<E, T>(c, all, gathered);
       all = gathered;
     }
@@ -106,7 +106,7 @@ class OutputLoss {
     const index_t stride = round_up(shape[1], 64);
     return {c.template scratch<U>({shape[0], stride}).data(), shape, stride};
   }
-  void chunk(Context<E>& c, const LossFunction<E>& loss, ConstView x, const std::int32_t* targets,
+  void chunk(Context<E>& c, const LossFunction<E>& loss, index_t first_row, ConstView x, const Targets<D>& targets,
              TensorView<A, D> losses, View dx) {
     ArenaScope scope(c.scratch_arena());
     LogitsChunk<E> k;
@@ -115,9 +115,11 @@ class OutputLoss {
     ops::matmul<T>(c.queue, x, ops::Transpose::no, weight_->value, ops::Transpose::yes, logits);
     c.observe("logits", logits);
     k.logits = logits;
-    k.targets = {targets, {x.rows()}};
+    k.first_row = first_row;
+    k.targets = targets.ids.range(first_row, x.rows());
+    if (targets.weights) k.weights = targets.weights.range(first_row, x.rows());
     k.first_id = first_id_;
-    k.scale = c.batch.loss_scale;
+    k.scale = c.loss_scale;
     k.loss = losses;
     if (c.saving()) {
       if constexpr (std::is_same_v<T, A>)

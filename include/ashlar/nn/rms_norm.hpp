@@ -23,7 +23,7 @@ class RmsNorm {
     View y;  // recomputable
   };
 
-  RmsNorm(Declarations<E>& d, std::string_view name, index_t dim, double eps) : eps_(eps) {
+  RmsNorm(Declarations<E> d, std::string_view name, index_t dim, double eps) : eps_(eps) {
     d.add(weight_, {std::string(name) + ".weight", {dim}, Initializer::constant(1), {}, false});
   }
 
@@ -34,15 +34,15 @@ class RmsNorm {
   View forward(Context<E>& c, ConstView x, ConstView residual, Saved& saved) const {
     View h;
     saved.rstd = c.template kept<Acc<T>>({x.rows()});
-    if (residual) h = c.template kept<T>({x.rows(), x.cols()});
-    saved.y = c.template recomputable<T>({x.rows(), x.cols()});
+    if (residual) h = c.kept({x.rows(), x.cols()});
+    saved.y = c.recomputable({x.rows(), x.cols()});
     ops::rms_norm<T>(c.queue, x, residual, weight_.value, eps_, h, saved.y, saved.rstd);
     saved.h = residual ? ConstView(h) : x;
     return saved.y;
   }
   /// Makes y again from h.
   void recompute(Context<E>& c, Saved& saved) const {
-    saved.y = c.template recomputable<T>({saved.h.rows(), saved.h.cols()});
+    saved.y = c.recomputable({saved.h.rows(), saved.h.cols()});
     ops::rms_norm<T>(c.queue, saved.h, {}, weight_.value, eps_, {}, saved.y, saved.rstd);
   }
 

@@ -36,7 +36,7 @@ TensorView<const typename E::Compute, typename E::Device> all_rows(
     Context<E>& c, TensorView<const typename E::Compute, typename E::Device> part) {
   using T = typename E::Compute;
   if (!tensor_parallel(c)) return part;
-  auto all = c.template recomputable<T>({part.rows() * c.tensor_parallel.size(), part.cols()});
+  auto all = c.recomputable({part.rows() * c.tensor_parallel.size(), part.cols()});
   gather_rows<E, T>(c, part, all);
   return all;
 }
@@ -46,7 +46,7 @@ TensorView<const typename E::Compute, typename E::Device> all_gradient_rows(
     Context<E>& c, TensorView<const typename E::Compute, typename E::Device> part) {
   using T = typename E::Compute;
   if (!tensor_parallel(c)) return c.template stable<T>(part);
-  auto all = c.template operand<T>({part.rows() * c.tensor_parallel.size(), part.cols()});
+  auto all = c.operand({part.rows() * c.tensor_parallel.size(), part.cols()});
   gather_rows<E, T>(c, part, all);
   return all;
 }
@@ -56,7 +56,7 @@ void sum_rows(Context<E>& c, TensorView<typename E::Compute, typename E::Device>
   using T = typename E::Compute;
   if (!tensor_parallel(c)) return product(part);
   ArenaScope scope(c.scratch_arena());
-  auto partial = c.template scratch<T>({part.rows() * c.tensor_parallel.size(), part.cols()});
+  auto partial = c.scratch({part.rows() * c.tensor_parallel.size(), part.cols()});
   product(partial);
   reduce_scatter_rows<E, T>(c, partial, part);
 }

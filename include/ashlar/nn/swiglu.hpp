@@ -2,11 +2,23 @@
 // the shared expert, by moe/moe.hpp.
 #pragma once
 
+#include <string_view>
+
 #include "ashlar/nn/linear.hpp"
 #include "ashlar/nn/sequence_parallel.hpp"
 #include "ashlar/ops/swiglu/swiglu.hpp"
 
 namespace ashlar::inline v0 {
+
+template <class E>
+class SwiGluFeedForward;
+
+/// The dense feed-forward kind.
+struct SwiGlu {
+  static constexpr std::string_view name = "feed_forward";
+  template <class E>
+  using Module = SwiGluFeedForward<E>;
+};
 
 template <class E>
 class SwiGluFeedForward {
@@ -24,17 +36,17 @@ class SwiGluFeedForward {
   };
 
   /// w1, w3: [hidden_dim, dim]; w2: [dim, hidden_dim]. `depth_std` is the standard deviation of w2 and w3.
-  SwiGluFeedForward(Declarations<E>& d, index_t dim, index_t hidden_dim, double depth_std)
+  SwiGluFeedForward(Declarations<E> d, index_t dim, index_t hidden_dim, double depth_std)
       : w1_(d, "w1", hidden_dim, dim, LinearKind::column_parallel, Initializer::truncated_normal(0.02, 2)),
         w2_(d, "w2", dim, hidden_dim, LinearKind::row_parallel, Initializer::truncated_normal(depth_std, 2)),
         w3_(d, "w3", hidden_dim, dim, LinearKind::column_parallel, Initializer::truncated_normal(depth_std, 2)) {}
 
   /// y [N / tp, dim] of x [N / tp, dim], in scratch.
   View forward(Context<E>& c, ConstView x, Saved& saved) const {
-    View y = c.template scratch<T>({x.rows(), x.cols()});
+    View y = c.scratch({x.rows(), x.cols()});
     saved.x = x;
-    saved.gate = c.template kept<T>({rows(c, x), w1_.out_dim()});
-    saved.up = c.template kept<T>({rows(c, x), w1_.out_dim()});
+    saved.gate = c.kept({rows(c, x), w1_.out_dim()});
+    saved.up = c.kept({rows(c, x), w1_.out_dim()});
     saved.all = all_rows(c, saved.x);
     w1_.forward(c, saved.all, saved.gate);
     w3_.forward(c, saved.all, saved.up);
@@ -51,10 +63,10 @@ class SwiGluFeedForward {
 
   /// dx [N / tp, dim] of dy [N / tp, dim], in scratch; accumulates the weight gradients.
   View backward(Context<E>& c, ConstView dy, const Saved& saved) {
-    View dx = c.template scratch<T>({dy.rows(), dy.cols()});
+    View dx = c.scratch({dy.rows(), dy.cols()});
     ArenaScope scope(c.scratch_arena());
     const ConstView dy_all = all_gradient_rows(c, dy);
-    View dgate = c.template operand<T>(saved.gate.shape()), dup = c.template operand<T>(saved.gate.shape());
+    View dgate = c.operand(saved.gate.shape()), dup = c.operand(saved.gate.shape());
     w2_.input_gradient(c, dy_all, dgate);
     w2_.weight_gradient(c, dy_all, saved.h);
     ops::swiglu_backward<T>(c.queue, dgate, saved.gate, saved.up, dgate, dup);
@@ -72,7 +84,7 @@ class SwiGluFeedForward {
     return x.rows() * (tensor_parallel(c) ? c.tensor_parallel.size() : 1);
   }
   void activate(Context<E>& c, Saved& saved) const {
-    saved.h = c.template recomputable<T>(saved.gate.shape());
+    saved.h = c.recomputable(saved.gate.shape());
     ops::swiglu<T>(c.queue, saved.gate, saved.up, saved.h);
   }
 

@@ -2,6 +2,7 @@
 // (parallel/unit.hpp). Read next: tensor/unit_layout.hpp.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -43,8 +44,8 @@ struct Parameter {
   TensorView<typename E::Master, Device> gradient;
 };
 
-/// Where modules put their declarations while a model is built. Knows this rank's place on the axes that cut
-/// parameters.
+/// Where modules put their declarations while a model is built: a handle, passed by value, under whose path names
+/// begin. Knows this rank's place on the axes that cut parameters.
 template <class E>
 class Declarations {
  public:
@@ -66,19 +67,26 @@ class Declarations {
 
   /// `memory` and `queue`: where modules make their buffers.
   Declarations(Memory<typename E::Device>& memory, typename E::Device::Queue& queue, Place tensor, Place expert)
-      : memory_(&memory), queue_(&queue), tp_(tensor), ep_(expert) {}
+      : list_(std::make_shared<List>(List{&memory, &queue, tensor, expert, {}, {}})) {}
 
-  Memory<typename E::Device>& memory() { return *memory_; }
-  typename E::Device::Queue& queue() { return *queue_; }
-  /// Declares a buffer under the current path; its values must outlive the model's use.
-  void add_buffer(std::string_view name, TensorView<typename E::Master, typename E::Device> values) {
-    buffers_.push_back({path_ + std::string(name), values});
+  /// The same list, under names that begin with `name` and a dot.
+  Declarations in(std::string_view name) const {
+    Declarations inner = *this;
+    (inner.path_ += name) += '.';
+    return inner;
   }
 
-  Place place(Axis axis) const { return axis == Axis::tp ? tp_ : axis == Axis::ep ? ep_ : Place{}; }
+  Memory<typename E::Device>& memory() const { return *list_->memory; }
+  typename E::Device::Queue& queue() const { return *list_->queue; }
+  /// Declares a buffer under the path; its values must outlive the model's use.
+  void add_buffer(std::string_view name, TensorView<typename E::Master, typename E::Device> values) {
+    list_->buffers.push_back({path_ + std::string(name), values});
+  }
+
+  Place place(Axis axis) const { return axis == Axis::tp ? list_->tp : axis == Axis::ep ? list_->ep : Place{}; }
   int degree(Axis axis) const { return place(axis).degree; }
 
-  /// Declares `parameter` under the current path. Throws ConfigError when a shard does not divide.
+  /// Declares `parameter` under the path. Throws ConfigError when a shard does not divide.
   void add(Parameter<E>& parameter, ParameterInfo info) {
     info.name = path_ + info.name;
     Entry entry{&parameter, std::move(info), {}, {}};
@@ -94,36 +102,23 @@ class Declarations {
       entry.local_shape[shard.dim] = whole / p.degree;
       entry.local_offset[shard.dim] = whole / p.degree * p.coordinate;
     }
-    entries_.push_back(std::move(entry));
+    list_->entries.push_back(std::move(entry));
   }
 
-  /// Names declared while the scope lives begin with `prefix` and a dot.
-  class Scope {
-   public:
-    Scope(Declarations& d, std::string_view prefix) : d_(d), length_(d.path_.size()) {
-      d.path_ += prefix;
-      d.path_ += '.';
-    }
-    ~Scope() { d_.path_.resize(length_); }
-    Scope(const Scope&) = delete;
-    Scope& operator=(const Scope&) = delete;
-
-   private:
-    Declarations& d_;
-    std::size_t length_;
-  };
-
-  /// What has been declared since the last call, in order.
-  std::vector<Entry> take() { return std::exchange(entries_, {}); }
-  std::vector<Buffer> take_buffers() { return std::exchange(buffers_, {}); }
+  /// What has been declared since the last call, under any path, in order.
+  std::vector<Entry> take() { return std::exchange(list_->entries, {}); }
+  std::vector<Buffer> take_buffers() { return std::exchange(list_->buffers, {}); }
 
  private:
-  Memory<typename E::Device>* memory_;
-  typename E::Device::Queue* queue_;
-  Place tp_, ep_;
+  struct List {
+    Memory<typename E::Device>* memory;
+    typename E::Device::Queue* queue;
+    Place tp, ep;
+    std::vector<Entry> entries;
+    std::vector<Buffer> buffers;
+  };
+  std::shared_ptr<List> list_;
   std::string path_;
-  std::vector<Entry> entries_;
-  std::vector<Buffer> buffers_;
 };
 
 }  // namespace ashlar::inline v0

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstring>
-#include <initializer_list>
 #include <memory>
 #include <vector>
 
@@ -29,7 +28,7 @@ class UploadRing {
   }
 
   /// The sources may be reused on return. Throws Error for more than there is room for.
-  void upload(typename D::Queue& queue, std::initializer_list<Piece> pieces) {
+  void upload(typename D::Queue& queue, const std::vector<Piece>& pieces) {
     typename D::Staging& staging = *ring_[next_];
     next_ = (next_ + 1) % ring_.size();
     std::byte* const host = staging.fill();

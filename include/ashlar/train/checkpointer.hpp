@@ -30,14 +30,14 @@ struct TrainerAccess {
 class Checkpointer {
  public:
   /// Throws ConfigError for unknown names in checkpoint.exclude_from_loading.
-  template <class E>
-  Checkpointer(Trainer<E>& trainer, Loader& loader)
+  template <class M>
+  Checkpointer(Trainer<M>& trainer, DataCursor& loader)
       : Checkpointer(TrainerAccess{trainer.config(), trainer.mesh(), trainer.batch().seq_len, model_state(trainer),
                                    optimizer_state(trainer), [&trainer] { return trainer.step_count(); },
                                    [&trainer](std::int64_t step) { trainer.resume_at(step); }},
                      loader) {}
   template <class CompiledOnce = void>
-  Checkpointer(TrainerAccess trainer, Loader& loader)
+  Checkpointer(TrainerAccess trainer, DataCursor& loader)
       : trainer_(std::move(trainer)),
         loader_(loader),
         config_(trainer_.config.checkpoint),
@@ -175,7 +175,7 @@ class Checkpointer {
   }
 
   TrainerAccess trainer_;
-  Loader& loader_;
+  DataCursor& loader_;
   CheckpointConfig config_;
   std::filesystem::path folder_, loaded_;
   std::int64_t cursor_ = 0, tokens_ = 0;  // as of the last load

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "ashlar/core/random.hpp"
+#include "ashlar/data/text.hpp"
+#include "ashlar/models/decoder/next_logits.hpp"
 #include "ashlar/train/checkpointer.hpp"
 
 namespace ashlar::inline v0 {
@@ -34,17 +36,17 @@ std::int32_t sample(std::vector<double> logits, double temperature, int top_k, c
 
 /// Continues `prompt` by up to `tokens` bytes, and stops at the end of a document; `emit` gets each byte. One rank. The
 /// prompt and what follows must fit into --training.seq_len: then the oldest half is dropped and read again.
-template <class E, class Emit>
-void generate(Trainer<E>& trainer, const GenerateConfig& config, Emit&& emit) {
+template <class M, class Emit>
+void generate(Trainer<M>& trainer, const GenerateConfig& config, Emit&& emit) {
+  using E = typename M::Environment;
   using D = typename E::Device;
-  using A = Acc<typename E::Compute>;
+  using A = typename E::Master;
   if (trainer.stages().size() != 1 || trainer.mesh().world().size() != 1)
     throw ConfigError("generate runs on one rank; leave the parallelism flags out");
   auto& stage = *trainer.stages().front();
-  const DecoderSizes& sizes = trainer.sizes();
   const index_t window = trainer.batch().seq_len;
-  const index_t ids = std::min<index_t>(sizes.vocab_size, Text::vocab_size);
-  KeyValueCache<E> cache(trainer.memory(), sizes.num_layers, 1, window, sizes.num_kv_heads * sizes.head_dim());
+  const index_t ids = std::min<index_t>(trainer.sizes().vocab_size, Text::vocab_size);
+  KeyValueCache<E> cache = make_cache(stage, trainer.memory(), 1, window);
   Tensor<std::int32_t, D> tokens(trainer.memory(), {window}), starts(trainer.memory(), {window});
   starts.zero(trainer.queue());
   std::vector<std::int32_t> text{Text::end_of_document};
@@ -59,12 +61,8 @@ void generate(Trainer<E>& trainer, const GenerateConfig& config, Emit&& emit) {
     const auto n = static_cast<index_t>(text.size() - read);
     D::upload(trainer.queue(), tokens.data(), text.data() + read, static_cast<std::size_t>(n) * sizeof(std::int32_t));
     read = text.size();
-    MicroBatch<D> batch;
-    batch.batch = 1;
-    batch.seq_len = n;
-    batch.tokens = {tokens.data(), {n}};
-    batch.document_start = {starts.data(), {n}};
-    const auto logits = stage.next_logits(batch, cache);
+    const ViewBatch<M> batch{1, n, tokens.view().range(0, n), {}, starts.view().range(0, n)};
+    const auto logits = next_logits(stage, batch, cache);
     std::vector<A> host(static_cast<std::size_t>(ids));
     D::download(trainer.queue(), host.data(), logits.data(), host.size() * sizeof(A));
     const std::int32_t next = sample(std::vector<double>(host.begin(), host.end()), config.temperature, config.top_k,

@@ -3,8 +3,9 @@
 #pragma once
 
 #include "ashlar/core/environment.hpp"
+#include "ashlar/core/recipe.hpp"
 #include "ashlar/mesh/mesh.hpp"
-#include "ashlar/models/sizes.hpp"
+#include "ashlar/models/model.hpp"
 #include "ashlar/nn/context.hpp"
 #include "ashlar/parallel/pipeline/csv.hpp"
 #include "ashlar/parallel/pipeline/lower.hpp"
@@ -38,8 +39,9 @@ ParallelismConfig with_degrees(ParallelismConfig p, const Degrees& d) {
 
 /// Degrees that need a strategy which the recipe does not compile in are errors that name it. With dp_shard -1 and no
 /// fsdp, leftover ranks replicate under ddp.
-template <class E>
+template <class M>
 Degrees compiled_degrees(Degrees d, int world_size) {
+  using E = typename M::Environment;
   if constexpr (!E::has(fsdp) && E::has(ddp)) {
     const index_t others = index_t{d.pp} * d.tp * d.cp;
     if (d.dp_shard == -1 && d.dp_replicate == 1 && others > 0 && world_size % others == 0) {
@@ -58,7 +60,7 @@ Degrees compiled_degrees(Degrees d, int world_size) {
   need(d.tp, E::has(tp), "tensor_parallel_degree", "tp");
   need(d.pp, E::has(pp), "pipeline_parallel_degree", "pp");
   need(d.ep, E::has(ep), "expert_parallel_degree", "ep");
-  if constexpr (detail::is_instance<typename E::Recipe::FeedForward, MoE>)
+  if constexpr (requires { requires M::has_experts; })
     if (!E::has(fsdp) && Mesh::degree(d, Axis::efsdp) > 1)
       throw ConfigError(
           concat("experts are sharded over the ", Mesh::degree(d, Axis::efsdp),
@@ -69,10 +71,9 @@ Degrees compiled_degrees(Degrees d, int world_size) {
 }
 
 /// The sizes of the flavor that the configuration names. Throws ConfigError for a name that the family has not.
-template <class E>
-DecoderSizes sizes_of(const Config& config) {
-  using Family = typename E::Recipe::ModelFamily;
-  return find_flavor(Family::name, Family::flavors(), config.model.flavor);
+template <class M>
+typename M::Sizes sizes_of(const Config& config) {
+  return find_flavor(M::name(), M::flavors(), config.model.flavor);
 }
 
 /// The sizes of a step on each rank.
@@ -137,11 +138,11 @@ pipeline::Schedule schedule_of(const ParallelismConfig& p, const Mesh& mesh, int
 }
 
 /// What the flag picks among the modes compiled in; empty: the recipe's first.
-template <class E>
+template <class M>
 Keep keep_of(const std::string& mode) {
   std::optional<Keep> picked;
   std::string names;
-  E::Recipe::Checkpointing::for_each([&]<class Mode>(Mode) {
+  M::Recipe::Checkpointing::for_each([&]<class Mode>(Mode) {
     constexpr bool all = std::is_same_v<Mode, None>, selected = std::is_same_v<Mode, Selective>;
     constexpr std::string_view name = all ? "none" : selected ? "selective" : "full";
     names += concat(names.empty() ? "" : ", ", name);

@@ -10,10 +10,11 @@
 
 #include "ashlar/comm/mpi.hpp"
 #include "ashlar/comm/world.hpp"
+#include "ashlar/data/random_tokens.hpp"
 #include "ashlar/device/build_device.hpp"
 #include "ashlar/device/threads.hpp"
 #include "ashlar/models/debug_moe/debug_moe.hpp"
-#include "ashlar/models/llama3/llama3.hpp"
+#include "ashlar/models/transformer.hpp"
 #include "ashlar/train/command_line.hpp"
 #include "ashlar/train/convert.hpp"
 #include "ashlar/train/generate.hpp"
@@ -23,33 +24,9 @@
 
 namespace ashlar::inline v0 {
 
-namespace detail {
-template <class... P>
-struct RecipeOf {
-  static_assert(
-      (Policy<P> && ...),
-      "Transformer<...> takes one recipe, or policies: Attn<>, Ffn<>, Parallel<>, ActivationCheckpoint<>, Precision<>, "
-      "On<>, Family<>; wrap a bare kind, as in Attn<Sdpa>.");
-  using type = Recipe<P...>;
-};
-template <AnyRecipe R>
-struct RecipeOf<R> {
-  using type = R;
-};
-}  // namespace detail
-
-/// A decoder by recipe: Transformer<MyRecipe>, or the policies themselves.
-template <class... P>
-struct Transformer {
-  using Recipe = typename detail::RecipeOf<P...>::type;
-  /// The environment on the recipe's device, with compute type T.
-  template <class T = F32>
-  using Env = Environment<Recipe, typename Recipe::Device, T>;
-};
-
 /// The trainer of a model: TrainerOf<Transformer<MyRecipe>> with float, or another compute type.
-template <class Model, class T = F32>
-using TrainerOf = Trainer<typename Model::template Env<T>>;
+template <class Transformer, class T = F32>
+using TrainerOf = Trainer<typename Transformer::template In<T>>;
 
 namespace detail {
 
@@ -86,13 +63,13 @@ void with_precision(const CommandLine& line, F&& f) {
   });
 }
 
-template <class E>
+template <class M>
 void evaluate(const Config& config, Communicator world) {
   if (config.training.dataset != "text") throw ConfigError("evaluate needs --training.dataset text");
   Config c = config;
   c.validation.enable = true;
-  const RunData data = open_data(c, sizes_of<E>(c).vocab_size);
-  Trainer<E> trainer(c, world);
+  const RunData data = open_data(c, sizes_of<M>(c).vocab_size);
+  Trainer<M> trainer(c, world);
   Loader loader = trainer.loader(data.train);
   Checkpointer checkpointer(trainer, loader);
   checkpointer.load_model();
@@ -104,12 +81,12 @@ void evaluate(const Config& config, Communicator world) {
     std::printf("%s\n", note.c_str());
 }
 
-template <class E>
+template <class M>
 void generate_text(const Config& config) {
   Config c = config;
   c.training.local_batch_size = 1;
   c.training.global_batch_size = 1;
-  Trainer<E> trainer(c);
+  Trainer<M> trainer(c);
   Loader loader = trainer.loader(std::make_shared<RandomTokens>(0, 1));
   Checkpointer(trainer, loader).load_model();
   std::fputs(config.generate.prompt.c_str(), stdout);
@@ -132,15 +109,15 @@ void run(const CommandLine& line, Communicator world) {
   }
   take_device<typename R::Device>(world);
   with_precision<R>(line, [&]<class T>(std::type_identity<T>) {
-    using E = Environment<R, typename R::Device, T>;
+    using M = ModelOf<R, DeviceOf<R>, T>;
     switch (line.subcommand) {
       case Subcommand::train: {
         const StopSignals signals;
-        train_loop<E>(line.config, world, [&] { return signals.requested(); });
+        train_loop<M>(line.config, world, [&] { return signals.requested(); });
         break;
       }
-      case Subcommand::evaluate: evaluate<E>(line.config, world); break;
-      case Subcommand::generate: generate_text<E>(line.config); break;
+      case Subcommand::evaluate: evaluate<M>(line.config, world); break;
+      case Subcommand::generate: generate_text<M>(line.config); break;
       case Subcommand::plan: {
         const Plan plan = plan_recipe<R, T>(line.config);
         std::printf("%s\n", (line.config.plan.json ? to_json(plan) : to_text(plan)).c_str());

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ashlar/comm/fake.hpp"
+#include "ashlar/models/transformer.hpp"
 #include "ashlar/train/progress.hpp"
 #include "ashlar/train/trainer.hpp"
 
@@ -28,25 +29,25 @@ struct Plan {
   std::vector<RankPlan> ranks;  // one a pipeline stage: the others of the stage are alike
 };
 
-/// E's device is Meta. Where E's compute type is MetaFloat, `compute` says what it stands for.
-template <class E>
+/// M's device is Meta. Where its compute type is MetaFloat, `compute` says what it stands for.
+template <class M>
 Plan make_plan(const Config& config, DType compute = DType::f32) {
+  using E = typename M::Environment;
   static_assert(std::is_same_v<typename E::Device, Meta>);
   Plan plan;
   plan.world_size = static_cast<int>(planned_world_size(config));
-  plan.degrees = compiled_degrees<E>(degrees_of(config.parallelism), plan.world_size);
+  plan.degrees = compiled_degrees<M>(degrees_of(config.parallelism), plan.world_size);
   for (int p = 0; p < plan.degrees.pp; ++p) {
     RankPlan r;
     r.pp = p;
     r.rank = rank_of(plan.degrees, {.pp = p});
     for (const Routing routing : {Routing::balanced, Routing::worst}) {
       auto counts = std::make_shared<FakeCounts>();
-      Trainer<E> trainer(config, Fake::world(r.rank, plan.world_size, counts, compute));
+      Trainer<M> trainer(config, Fake::world(r.rank, plan.world_size, counts, compute));
       trainer.assume_routing(routing);
       *counts = {};
       trainer.queue().total = {};
-      const HostBatch batch{trainer.batch().local_rows, trainer.batch().seq_len, {}, {}, {}};
-      trainer.step(batch);
+      trainer.step(trainer.empty_batch());
       if (routing == Routing::worst) {
         r.worst_arena_bytes = trainer.memory().arenas();
         continue;
@@ -64,13 +65,28 @@ Plan make_plan(const Config& config, DType compute = DType::f32) {
   return plan;
 }
 
+namespace detail {
+template <class R>
+using PlannedStrategies = Parallel<R::strategies.contains(ep) ? ddp * fsdp * tp * pp * ep : ddp * fsdp * tp * pp>;
+
+template <class R, class F>
+struct Planned {
+  using type = Recipe<Family<F>, AttentionOf<R>, FeedForwardOf<R>, PlannedStrategies<R>, typename R::Checkpointing>;
+};
+template <class R, class F>
+requires requires {
+  typename F::template Model<Environment<Meta, MetaFloat, single>, R>;
+}
+struct Planned<R, F> {
+  using type = Recipe<Family<F>, PlannedStrategies<R>, typename R::Checkpointing>;
+};
+}  // namespace detail
+
 /// What a plan of R is made with: R's model with every strategy, because degrees say which of them act. So recipes of
 /// one model share a plan, and those of train/plan_instances.hpp are compiled once. Experts stay on their rank where R
 /// keeps them there: that is another dispatcher.
 template <AnyRecipe R>
-using PlannedRecipe = Recipe<Family<typename R::ModelFamily>, Attn<typename R::Attention>, Ffn<typename R::FeedForward>,
-                             Parallel<R::strategies.contains(ep) ? ddp * fsdp * tp * pp * ep : ddp * fsdp * tp * pp>,
-                             typename R::Checkpointing>;
+using PlannedRecipe = typename detail::Planned<R, detail::FamilyOf<R>>::type;
 
 /// The plan of a run of R in compute type T. Throws ConfigError for degrees whose strategy R does not compile in.
 template <AnyRecipe R, class T>
@@ -79,9 +95,9 @@ Plan plan_recipe(const Config& config) {
   using Planned = std::conditional_t<std::is_same_v<T, F64>, F64, MetaFloat>;
   Config resolved = config;
   resolved.parallelism = with_degrees(
-      config.parallelism, compiled_degrees<Environment<R, Meta, Planned>>(
-                              degrees_of(config.parallelism), static_cast<int>(planned_world_size(config))));
-  return make_plan<Environment<PlannedRecipe<R>, Meta, Planned>>(resolved, dtype_of<T>);
+      config.parallelism, compiled_degrees<ModelOf<R, Meta, Planned>>(degrees_of(config.parallelism),
+                                                                      static_cast<int>(planned_world_size(config))));
+  return make_plan<ModelOf<PlannedRecipe<R>, Meta, Planned>>(resolved, dtype_of<T>);
 }
 
 /// The plan as a table for people.

@@ -9,10 +9,10 @@
 namespace ashlar::inline v0 {
 
 namespace detail {
-/// The environment that plan_recipe gives recipes of these policies with every checkpointing mode.
+/// The model that plan_recipe plans for recipes of these policies with every checkpointing mode.
 template <Strategies S, class... P>
 using PlanOf =
-    Environment<PlannedRecipe<Recipe<P..., Parallel<S>, ActivationCheckpoint<None, Selective, Full>>>, Meta, MetaFloat>;
+    ModelOf<PlannedRecipe<Recipe<P..., Parallel<S>, ActivationCheckpoint<None, Selective, Full>>>, Meta, MetaFloat>;
 }  // namespace detail
 
 ASHLAR_INSTANCE Plan make_plan<detail::PlanOf<single, Family<Llama3>, Attn<Sdpa>, Ffn<SwiGlu>>>(const Config&, DType);

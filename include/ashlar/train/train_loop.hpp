@@ -49,14 +49,15 @@ class StepClock {
 /// Trains to --training.steps, going on from the newest checkpoint. `stop()` is asked between steps on rank 0's behalf:
 /// when any rank's says yes, the loop ends, with a checkpoint where checkpoint.enable is set. Collective. Returns the
 /// last step. Throws ConfigError for data or sizes that can't be trained on.
-template <class E>
+template <class M>
 std::int64_t train_loop(const Config& config, Communicator world, const std::function<bool()>& stop) {
+  using E = typename M::Environment;
   using D = typename E::Device;
   StepClock clock;
   const WarmUp<typename E::Compute, D> warm_up;
   // Data first: it is soon read, and what is wrong with it is said before a large model is built.
-  const RunData data = open_data(config, sizes_of<E>(config).vocab_size);
-  Trainer<E> trainer(config, world);
+  const RunData data = open_data(config, sizes_of<M>(config).vocab_size);
+  Trainer<M> trainer(config, world);
   Loader loader = trainer.loader(data.train);
   Checkpointer checkpointer(trainer, loader);
   const bool reports = world.rank() == 0;
@@ -73,8 +74,8 @@ std::int64_t train_loop(const Config& config, Communicator world, const std::fun
   const double tokens_per_step = static_cast<double>(trainer.batch().global_rows * trainer.batch().seq_len);
   const FlopCount flops = trainer.flops();
   double peak = 0;  // the rate of this rank's matrix products; measured when it is first needed, after the first step
-  note(concat(E::Recipe::ModelFamily::name, " ", config.model.flavor, ": ", grouped_text(trainer.parameter_count()),
-              " parameters, ", D::name, ", ", to_string(dtype_of<typename E::Compute>), ", ", world.size(),
+  note(concat(M::name(), " ", config.model.flavor, ": ", grouped_text(trainer.parameter_count()), " parameters, ",
+              D::name, ", ", to_string(dtype_of<typename E::Compute>), ", ", world.size(),
               world.size() == 1 ? " rank" : " ranks"));
   for (const std::string& warning : trainer.lr_schedule().warnings()) note("warning: " + warning);
 

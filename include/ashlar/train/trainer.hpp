@@ -1,17 +1,18 @@
 // Trainer: a model on a mesh with its optimizer and data, as a value that a user drives. `train` is one such loop
-// (train/train_loop.hpp). Read next: models/decoder.hpp, parallel/unit.hpp.
+// (train/train_loop.hpp). Read next: models/stage.hpp, parallel/unit.hpp.
 #pragma once
 
 #include <chrono>
+#include <memory>
+#include <optional>
+#include <vector>
 
 #include "ashlar/comm/world.hpp"
 #include "ashlar/data/loader.hpp"
-#include "ashlar/data/random_tokens.hpp"
-#include "ashlar/data/text.hpp"
-#include "ashlar/models/decoder.hpp"
+#include "ashlar/models/stage.hpp"
 #include "ashlar/optim/lr_schedule.hpp"
 #include "ashlar/parallel/pipeline/executor.hpp"
-#include "ashlar/tensor/upload_ring.hpp"
+#include "ashlar/train/batch_upload.hpp"
 #include "ashlar/train/config_fields.hpp"
 #include "ashlar/train/layout.hpp"
 #include "ashlar/train/optimizer.hpp"
@@ -27,20 +28,23 @@ struct StepResult {
 };
 
 /// One rank's trainer. All members that say so are collective: every rank calls them, in one order. Not movable.
-template <class E>
+template <Model M>
 class Trainer {
  public:
+  using E = typename M::Environment;
   using T = typename E::Compute;
   using A = typename E::Master;
   using D = typename E::Device;
   using Queue = typename D::Queue;
-  using Stage = DecoderStage<E>;
+  using Stage = ashlar::Stage<M>;
+  using Batch = HostBatchOf<M>;
+  using Objective = typename M::Objective;
 
   /// Builds this rank's part of the model and draws its weights. Collective. Throws ConfigError for what can't be run.
   explicit Trainer(const Config& config, Communicator world = {})
       : config_(valid(config)),
-        mesh_(compiled_degrees<E>(degrees_of(config.parallelism), world.size()), world_on<D>(world)),
-        sizes_(find_flavor(E::Recipe::ModelFamily::name, E::Recipe::ModelFamily::flavors(), config.model.flavor)),
+        mesh_(compiled_degrees<M>(degrees_of(config.parallelism), world.size()), world_on<D>(world)),
+        sizes_(sizes_of<M>(config)),
         batch_(batch_layout(config, mesh_)),
         schedule_(schedule_of(config.parallelism, mesh_, batch_.micro_batches)),
         lr_({config.optimizer.lr, config.training.steps, config.lr_scheduler.warmup_steps,
@@ -55,12 +59,10 @@ class Trainer {
     build_stages();
     std::vector<Unit<E>*> units;
     for (auto& stage : stages_)
-      for (auto& unit : stage->units()) units.push_back(unit.get());
+      for (Unit<E>* unit : stage->units()) units.push_back(unit);
     const OptimizerConfig& o = config.optimizer;
     optimizer_.emplace(memory_, queue_, mesh_, std::move(units), AdamWOptions{o.beta1, o.beta2, o.eps, o.weight_decay});
-    const index_t tokens = batch_.local_rows * batch_.seq_len;
-    for (auto* ids : {&tokens_, &targets_, &document_start_}) *ids = Tensor<std::int32_t, D>(memory_, {tokens});
-    inputs_.emplace(3 * tokens_.bytes());
+    inputs_.emplace(memory_, shape<DeviceArray<D>::template Owned>());
   }
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
@@ -69,21 +71,20 @@ class Trainer {
 
   /// Trains on this rank's part of a global batch, under `loss`. On one Cuda rank it waits for nothing but room in
   /// inputs_: the host may be two steps ahead. Collective.
-  void step(const HostBatch& batch, const LossFunction<E>& loss = CrossEntropy{}) {
+  void step(const Batch& batch, const Objective& objective = M::default_objective()) {
     mesh_.world().set_step(step_ + 1);
-    run(batch, loss, true);
+    run(batch, objective, true);
     for (auto& stage : stages_) stage->finish_gradients();
     optimizer_->step(queue_, step_ + 1, lr_.rate(step_ + 1), config_.training.max_norm);
     for (auto& stage : stages_) stage->finish_step();
     ++step_;
     if (step_ == first_step_ + 1) mesh_.world().set_timeout(std::chrono::seconds(config_.comm.train_timeout_seconds));
   }
-  template <class Loss>
-  requires(!std::is_convertible_v<Loss, LossFunction<E>>) void step(const HostBatch&, const Loss&) {
-    static_assert(
-        detail::always_false<Loss>,
-        "Trainer::step takes a loss that can be called as loss(Context<E>&, const LogitsChunk<E>&), and may be "
-        "copied (see ashlar/nn/loss.hpp).");
+  template <class Other>
+  requires(!std::is_convertible_v<Other, Objective>) void step(const Batch&, const Other&) {
+    static_assert(detail::always_false<Other>,
+                  "Trainer::step takes the model's objective: of a language model a loss that can be called as "
+                  "loss(Context<E>&, const LogitsChunk<E>&), and may be copied (see ashlar/nn/loss.hpp).");
   }
   /// The last step's result; waits for the device. Collective. Throws Error when the gradients of any step since the
   /// last result were not finite: such a step has changed no weight.
@@ -102,8 +103,8 @@ class Trainer {
     return r;
   }
   /// The mean loss on a global batch, of which `batch` is this rank's part, without training. Collective.
-  double evaluate(const HostBatch& batch, const LossFunction<E>& loss = CrossEntropy{}) {
-    run(batch, loss, false);
+  double evaluate(const Batch& batch, const Objective& objective = M::default_objective()) {
+    run(batch, objective, false);
     return summed_loss() * loss_scale_;
   }
 
@@ -114,12 +115,14 @@ class Trainer {
   void resume_at(std::int64_t step) {
     step_ = first_step_ = step;
     for (auto& stage : stages_)
-      for (auto& unit : stage->units()) unit->publish(queue_);
+      for (Unit<E>* unit : stage->units()) unit->publish(queue_);
   }
   /// Rows of this rank in a step's batch, and what a micro-batch is.
   const BatchLayout& batch() const { return batch_; }
+  /// A batch of this rank's shape without contents: what a step on Meta takes.
+  Batch empty_batch() const { return shape<HostArray>(); }
   const Config& config() const { return config_; }
-  const DecoderSizes& sizes() const { return sizes_; }
+  const typename M::Sizes& sizes() const { return sizes_; }
   const LrSchedule& lr_schedule() const { return lr_; }
   Mesh& mesh() { return mesh_; }
   Queue& queue() { return queue_; }
@@ -131,13 +134,17 @@ class Trainer {
 
   /// Parameters of the whole model, over all stages and experts.
   double parameter_count() const { return parameters_; }
-  FlopCount flops() const { return count_flops(sizes_, multiplied_, batch_.seq_len); }
-  /// A loader of the configured data for this rank: rows of one global batch after another.
-  Loader loader(std::shared_ptr<const TokenSource> source) const {
-    if (source->vocab_size() > sizes_.vocab_size)
-      throw ConfigError(concat("the data has ", source->vocab_size(), " tokens, the flavor ", config_.model.flavor,
+  FlopCount flops() const { return M::flops(sizes_, multiplied_, batch_.seq_len); }
+  /// A loader for this rank: rows of one global batch after another.
+  Loader<Batch> loader(std::shared_ptr<const Source<Batch>> source) const {
+    return {std::move(source), batch_.global_rows, mesh_.dp_rank(), mesh_.dp_degree()};
+  }
+  /// The same of rows of tokens. Throws ConfigError for ids that the model does not have.
+  Loader<Batch> loader(std::shared_ptr<const TokenSource> tokens) const requires std::is_same_v<Batch, HostBatch> {
+    if (tokens->vocab_size() > sizes_.vocab_size)
+      throw ConfigError(concat("the data has ", tokens->vocab_size(), " tokens, the flavor ", config_.model.flavor,
                                " only ", sizes_.vocab_size));
-    return Loader(std::move(source), batch_.seq_len, batch_.global_rows, mesh_.dp_rank(), mesh_.dp_degree());
+    return loader(std::make_shared<const TokenRows>(std::move(tokens), batch_.seq_len));
   }
 
  private:
@@ -148,7 +155,7 @@ class Trainer {
   void build_stages() {
     const ParallelismConfig& p = config_.parallelism;
     const auto layers = pipeline::split_layers(
-        sizes_.num_layers, schedule_.stages,
+        M::num_layers(sizes_), schedule_.stages,
         {p.pipeline_parallel_first_stage_less_layers, p.pipeline_parallel_last_stage_less_layers});
     const bool reshard = reshards(p);
     const UnitOptions units{reshard, mesh_.degree(Axis::pp) == 1};
@@ -157,7 +164,7 @@ class Trainer {
       if (schedule_.stage_to_rank[s] != mesh_.coordinate(Axis::pp)) continue;
       stages_.push_back(std::make_unique<Stage>(sizes_, layers[s],
                                                 StageSetup<E>{memory_, queue_, mesh_, batch_.seq_len,
-                                                              keep_of<E>(config_.activation_checkpoint.mode), units}));
+                                                              keep_of<M>(config_.activation_checkpoint.mode), units}));
       stages_.back()->initialize(static_cast<std::uint64_t>(config_.training.seed));
       stages_by_number_[s] = stages_.back().get();
     }
@@ -170,48 +177,46 @@ class Trainer {
   void count_parameters() {
     double counts[2] = {};
     for (auto& stage : stages_)
-      for (auto& unit : stage->units())
+      for (Unit<E>* unit : stage->units())
         for (const auto& e : unit->layout().entries()) {
           const auto n = static_cast<double>(e.info.shape.count());
-          const bool rows_only = e.info.name == "tok_embeddings.weight" && !sizes_.tied;
           counts[0] += n;
-          if (e.info.expert)
-            counts[1] += n * static_cast<double>(sizes_.moe.top_k) / static_cast<double>(sizes_.moe.num_experts);
-          else if (!rows_only)
-            counts[1] += n;
+          counts[1] += n * M::multiplied(e.info, sizes_);
         }
     if constexpr (D::has_storage) mesh_.group(Axis::pp).reduce_values(std::span<double>(counts));
     parameters_ = counts[0];
     multiplied_ = counts[1];
   }
 
-  void run(const HostBatch& batch, const LossFunction<E>& loss, bool training) {
-    if (batch.rows != batch_.local_rows || batch.seq_len != batch_.seq_len)
-      fail(concat("the trainer takes batches of ", batch_.local_rows, " rows of ", batch_.seq_len, " tokens, and got ",
-                  batch.rows, " of ", batch.seq_len));
-    std::int64_t valid = D::has_storage ? batch.valid_tokens() : batch_.local_rows * batch_.seq_len;
+  template <template <class> class Array>
+  typename M::template Batch<Array> shape() const {
+    return M::template empty_batch<Array>(sizes_, batch_.local_rows, batch_.seq_len);
+  }
+  void run(const Batch& batch, const Objective& objective, bool training) {
+    StepInput<M> input;
+    input.batch = shape<DeviceArray<D>::template View>();
+    check_shape(batch);
+    double counted = 1;
     if constexpr (D::has_storage) {
-      valid = mesh_.data().reduce_value(valid);
-      const std::size_t bytes = batch.tokens.size() * sizeof(std::int32_t);
-      inputs_->upload(queue_, {{tokens_.data(), batch.tokens.data(), bytes},
-                               {targets_.data(), batch.targets.data(), bytes},
-                               {document_start_.data(), batch.document_start.data(), bytes}});
+      counted = batch.counted();
+      counted = mesh_.data().reduce_value(counted);
     }
-    loss_scale_ = valid > 0 ? 1.0 / static_cast<double>(valid) : 0;
-    StepInput<E> input;
-    input.tokens = tokens_.view();
-    input.targets = targets_.view();
-    input.document_start = document_start_.view();
+    inputs_->upload(queue_, batch, input.batch);
+    loss_scale_ = counted > 0 ? 1.0 / counted : 0;
     input.micro_batches = batch_.micro_batches;
     input.rows = batch_.rows;
-    input.seq_len = batch_.seq_len;
     input.loss_scale = loss_scale_;
-    input.loss = &loss;
+    input.objective = &objective;
     input.training = training;
     input.observer = observer_;
     input.assumed_routing = assumed_routing_;
     for (auto& stage : stages_) stage->begin_step(input);
     (training ? *train_ : *evaluate_).run();
+  }
+  void check_shape(const Batch& batch) const {
+    const Batch expected = shape<HostArray>();
+    if (batch.extent() != expected.extent())
+      fail(concat("the trainer takes batches of ", expected.description(), ", and got ", batch.description()));
   }
   // The loss over all tokens of the global batch: counted where the output is, once a group of tp.
   double summed_loss() {
@@ -225,7 +230,7 @@ class Trainer {
   Config config_;
   Queue queue_;
   Mesh mesh_;
-  DecoderSizes sizes_;
+  typename M::Sizes sizes_;
   BatchLayout batch_;
   pipeline::Schedule schedule_;
   LrSchedule lr_;
@@ -234,8 +239,7 @@ class Trainer {
   std::vector<Stage*> stages_by_number_;
   std::optional<pipeline::Executor<Stage>> train_, evaluate_;
   std::optional<Optimizer<E>> optimizer_;
-  Tensor<std::int32_t, D> tokens_, targets_, document_start_;
-  std::optional<UploadRing<D>> inputs_;
+  std::optional<BatchUpload<M>> inputs_;
   double parameters_ = 0, multiplied_ = 0;
   double loss_scale_ = 1;
   std::int64_t step_ = 0, first_step_ = 0;

@@ -43,10 +43,10 @@ StateRange unit_range(typename E::Device::Queue& queue, const Unit<E>& unit, Val
 }  // namespace detail
 
 /// The weights, and the buffers that are not trained. Valid as long as the trainer lives.
-template <class E>
-std::vector<StateRange> model_state(Trainer<E>& trainer) {
+template <class M>
+std::vector<StateRange> model_state(Trainer<M>& trainer) {
   std::vector<StateRange> state;
-  for (Unit<E>* unit : trainer.optimizer().units())
+  for (auto* unit : trainer.optimizer().units())
     state.push_back(detail::unit_range(trainer.queue(), *unit, unit->master(), ""));
   for (auto& stage : trainer.stages())
     for (const auto& buffer : stage->buffers()) {
@@ -59,8 +59,8 @@ std::vector<StateRange> model_state(Trainer<E>& trainer) {
 }
 
 /// What the optimizer has gathered, two ranges a unit. Valid as long as the trainer lives.
-template <class E>
-std::vector<StateRange> optimizer_state(Trainer<E>& trainer) {
+template <class M>
+std::vector<StateRange> optimizer_state(Trainer<M>& trainer) {
   std::vector<StateRange> state;
   const auto& units = trainer.optimizer().units();
   for (std::size_t i = 0; i < units.size(); ++i) {

@@ -4,6 +4,7 @@
 
 #include "ashlar/checkpoint/folder.hpp"
 #include "ashlar/data/text.hpp"
+#include "ashlar/ops/cross_entropy/ignore_index.hpp"
 #include "ashlar/train/config_json.hpp"
 #include "ashlar/train/trainer.hpp"
 
@@ -12,10 +13,10 @@ namespace ashlar::inline v0 {
 /// The mean loss over the rows of the first `batches` global batches of the text, or over all its rows when negative:
 /// the last batch is filled up with rows that do not count. Collective. Throws ConfigError for a text that is shorter
 /// than a row.
-template <class E>
-double validate(Trainer<E>& trainer, const std::shared_ptr<const Text>& text, int batches) {
+template <class M>
+double validate(Trainer<M>& trainer, const std::shared_ptr<const Text>& text, int batches) {
   const auto rows = std::make_shared<TextRows>(text, trainer.batch().seq_len, 0, false);
-  const Loader loader = trainer.loader(rows);
+  const auto loader = trainer.loader(rows);
   const index_t global = trainer.batch().global_rows, local = trainer.batch().local_rows;
   const std::int64_t all = ceil_div(rows->windows(), global);
   const std::int64_t n = batches < 0 ? all : std::min<std::int64_t>(batches, all);

@@ -8,8 +8,7 @@ using namespace ashlar;
 
 namespace {
 
-struct Spread : Recipe<Parallel<ep>> {};
-using E = Environment<Spread, Cpu, double>;
+using E = Environment<Cpu, double, ep>;
 
 }  // namespace
 

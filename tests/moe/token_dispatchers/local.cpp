@@ -7,8 +7,7 @@ using namespace ashlar;
 
 namespace {
 
-struct Plainest : Recipe<> {};
-using E = Environment<Plainest, Cpu, double>;
+using E = Environment<Cpu, double>;
 
 }  // namespace
 

@@ -2,15 +2,15 @@
 // and a shared one. Used as Family<DebugMoe>.
 #pragma once
 
-#include "ashlar/models/sizes.hpp"
+#include "ashlar/models/decoder/decoder.hpp"
 
 namespace ashlar::inline v0 {
 
-struct DebugMoe {
+struct DebugMoe : DecoderFamily<> {
   static constexpr std::string_view name = "debug_moe";
 
-  static std::span<const Flavor> flavors() {
-    static constexpr Flavor all[] = {
+  static std::span<const Flavor<Sizes>> flavors() {
+    static constexpr Flavor<Sizes> all[] = {
         {"debugmodel",
          {.dim = 256,
           .num_layers = 6,

@@ -1,15 +1,15 @@
 // Llama 3 (Grattafiori et al. 2024, arXiv:2407.21783): the flavors. Used as Family<Llama3>, the default.
 #pragma once
 
-#include "ashlar/models/sizes.hpp"
+#include "ashlar/models/decoder/decoder.hpp"
 
 namespace ashlar::inline v0 {
 
-struct Llama3 {
+struct Llama3 : DecoderFamily<> {
   static constexpr std::string_view name = "llama3";
 
-  static std::span<const Flavor> flavors() {
-    static constexpr Flavor all[] = {
+  static std::span<const Flavor<Sizes>> flavors() {
+    static constexpr Flavor<Sizes> all[] = {
         {"debugmodel",
          {.dim = 256, .num_layers = 6, .num_heads = 16, .num_kv_heads = 16, .vocab_size = 2048, .hidden_dim = 768}},
         {"124M",

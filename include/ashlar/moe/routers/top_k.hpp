@@ -9,6 +9,21 @@
 
 namespace ashlar::inline v0 {
 
+struct Softmax {};
+struct Sigmoid {};
+template <class E, class Score>
+class TopKRouter;
+
+/// Token-choice routing by the k largest scores. A router of the user's own is a struct with a `Module` template like
+/// this one's (docs/adding/a_router.md).
+template <class Score = Softmax>
+struct TopK {
+  static_assert(std::is_same_v<Score, Softmax> || std::is_same_v<Score, Sigmoid>,
+                "TopK<...> takes Softmax or Sigmoid.");
+  template <class E>
+  using Module = TopKRouter<E, Score>;
+};
+
 template <class E, class Score>
 class TopKRouter {
  public:
@@ -25,7 +40,7 @@ class TopKRouter {
     View<A> weights;             // [N, k], kept
   };
 
-  TopKRouter(Declarations<E>& d, index_t dim, const MoeSizes& sizes)
+  TopKRouter(Declarations<E> d, index_t dim, const MoeSizes& sizes)
       : options_{std::is_same_v<Score, Softmax> ? ops::ScoreFunction::softmax : ops::ScoreFunction::sigmoid,
                  sizes.top_k, sizes.route_norm, sizes.route_scale},
         coefficient_(sizes.load_balance_coeff),
@@ -69,7 +84,7 @@ class TopKRouter {
     } else if (c.computes_in_master()) {
       dgate = {nullptr, dlogits.shape()};
     } else {
-      View<T> rounded = c.template operand<T>(dlogits.shape());
+      View<T> rounded = c.operand(dlogits.shape());
       ops::cast<A, T>(c.queue, View<const A>(dlogits), rounded);
       dgate = rounded;
     }

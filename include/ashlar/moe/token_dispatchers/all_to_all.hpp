@@ -11,6 +11,16 @@
 namespace ashlar::inline v0 {
 
 template <class E>
+class AllToAllDispatcher;
+
+/// Rows travel to the experts' ranks. What MoE<> takes where the recipe has `ep`.
+struct AllToAll {
+  static constexpr bool spreads_experts = true;
+  template <class E>
+  using Module = AllToAllDispatcher<E>;
+};
+
+template <class E>
 class AllToAllDispatcher {
  public:
   using T = typename E::Compute;
@@ -27,7 +37,7 @@ class AllToAllDispatcher {
     View<T> returned;                     // [N k, dim], kept: the experts' rows, back here
   };
 
-  AllToAllDispatcher(Declarations<E>& d, index_t num_experts)
+  AllToAllDispatcher(Declarations<E> d, index_t num_experts)
       : local_(d, num_experts), num_experts_(num_experts), ranks_(d.degree(Axis::ep)) {}
 
   ExpertRows<E> dispatch(Context<E>& c, View<const T> x, const RoutedTokens<E>& routed, Saved& saved) {
@@ -38,10 +48,10 @@ class AllToAllDispatcher {
   }
   ExpertRows<E> redispatch(Context<E>& c, View<const T> x, Saved& saved) {
     if (ranks_ == 1) return local_.redispatch(c, x, saved.local);
-    View<T> rows = c.template recomputable<T>({saved.source.count(), x.cols()});
+    View<T> rows = c.recomputable({saved.source.count(), x.cols()});
     ArenaScope scope(c.scratch_arena());
-    View<T> send = c.template scratch<T>({saved.local.source.count(), x.cols()});
-    View<T> arrived = c.template scratch<T>(rows.shape());
+    View<T> send = c.scratch({saved.local.source.count(), x.cols()});
+    View<T> arrived = c.scratch(rows.shape());
     ops::permute<T>(c.queue, x, saved.local.source, saved.local.routed.experts.cols(), send);
     exchange(c, send, saved.sent, arrived, saved.received);
     ops::permute<T>(c.queue, arrived, saved.source, 1, rows);
@@ -50,23 +60,23 @@ class AllToAllDispatcher {
   void dispatch_backward(Context<E>& c, View<const T> drows, const Saved& saved, View<T> dx) {
     if (ranks_ == 1) return local_.dispatch_backward(c, drows, saved.local, dx);
     ArenaScope scope(c.scratch_arena());
-    View<T> back = c.template scratch<T>({saved.local.source.count(), dx.cols()});
+    View<T> back = c.scratch({saved.local.source.count(), dx.cols()});
     send_back(c, drows, saved, back);
     local_.dispatch_backward(c, back, saved.local, dx);
   }
 
   void combine(Context<E>& c, View<const T> rows, Saved& saved, View<T> y) {
     if (ranks_ == 1) return local_.combine(c, rows, saved.local, y);
-    saved.returned = c.template kept<T>({saved.local.source.count(), y.cols()});
+    saved.returned = c.kept({saved.local.source.count(), y.cols()});
     send_back(c, rows, saved, saved.returned);
     local_.combine(c, saved.returned, saved.local, y);
   }
   View<T> combine_backward(Context<E>& c, View<const T> dy, const Saved& saved, View<A> dweights) {
     if (ranks_ == 1) return local_.combine_backward(c, dy, saved.local, dweights);
-    View<T> drows = c.template operand<T>({saved.source.count(), dy.cols()});
+    View<T> drows = c.operand({saved.source.count(), dy.cols()});
     ArenaScope scope(c.scratch_arena());
-    View<T> send = c.template scratch<T>(saved.returned.shape());
-    View<T> arrived = c.template scratch<T>(drows.shape());
+    View<T> send = c.scratch(saved.returned.shape());
+    View<T> arrived = c.scratch(drows.shape());
     ops::unpermute_backward<T>(c.queue, dy, saved.returned, saved.local.position, saved.local.routed.weights, send,
                                dweights);
     exchange(c, send, saved.sent, arrived, saved.received);
@@ -78,7 +88,7 @@ class AllToAllDispatcher {
   // Rows in expert order, on the experts' ranks -> rows sorted by expert, on the tokens' ranks.
   void send_back(Context<E>& c, View<const T> rows, const Saved& saved, View<T> back) {
     ArenaScope scope(c.scratch_arena());
-    View<T> arrival_order = c.template scratch<T>({rows.rows(), rows.cols()});
+    View<T> arrival_order = c.scratch({rows.rows(), rows.cols()});
     ops::permute<T>(c.queue, rows, saved.position, 1, arrival_order);
     exchange(c, arrival_order, saved.received, back, saved.sent);
   }

@@ -8,6 +8,16 @@
 namespace ashlar::inline v0 {
 
 template <class E>
+class LocalDispatcher;
+
+/// Tokens stay on their rank. What MoE<> takes where the recipe has no `ep`.
+struct LocalDispatch {
+  static constexpr bool spreads_experts = false;
+  template <class E>
+  using Module = LocalDispatcher<E>;
+};
+
+template <class E>
 class LocalDispatcher {
  public:
   using T = typename E::Compute;
@@ -23,14 +33,14 @@ class LocalDispatcher {
     View<const T> out;                    // [N k, dim], the experts' rows: set by combine, kept by its caller
   };
 
-  LocalDispatcher(Declarations<E>&, index_t num_experts) : num_experts_(num_experts) {}
+  LocalDispatcher(Declarations<E>, index_t num_experts) : num_experts_(num_experts) {}
 
   ExpertRows<E> dispatch(Context<E>& c, View<const T> x, const RoutedTokens<E>& routed, Saved& saved) {
     sort(c, routed, saved);
     return redispatch(c, x, saved);
   }
   ExpertRows<E> redispatch(Context<E>& c, View<const T> x, Saved& saved) {
-    View<T> rows = c.template recomputable<T>({saved.source.count(), x.cols()});
+    View<T> rows = c.recomputable({saved.source.count(), x.cols()});
     ops::permute<T>(c.queue, x, saved.source, saved.routed.experts.cols(), rows);
     return {rows, saved.offsets};
   }
@@ -43,7 +53,7 @@ class LocalDispatcher {
     ops::unpermute<T>(c.queue, rows, saved.position, saved.routed.weights, y, true);
   }
   View<T> combine_backward(Context<E>& c, View<const T> dy, const Saved& saved, View<A> dweights) {
-    View<T> drows = c.template operand<T>(saved.out.shape());
+    View<T> drows = c.operand(saved.out.shape());
     ops::unpermute_backward<T>(c.queue, dy, saved.out, saved.position, saved.routed.weights, drows, dweights);
     return drows;
   }

@@ -1,18 +1,15 @@
-// Policies and recipes: the choices that a user composes at compile time. A recipe is an order-free list of policies,
-// each with a default; what a policy does is in the folder that its comment names. Read next: core/environment.hpp.
+// Recipes: the choices that a user composes at compile time, as an order-free list of policies, each with a default.
+// Here is the machinery; what can be chosen lives beside what it chooses (attention kinds in nn/attention/kinds.hpp,
+// routers in moe/routers/, families in models/). Read next: core/environment.hpp, models/transformer.hpp.
 #pragma once
 
+#include <concepts>
 #include <type_traits>
 
 #include "ashlar/core/dtype.hpp"
 #include "ashlar/core/strategy.hpp"
 
 namespace ashlar::inline v0 {
-
-struct Causal;  // ops/attention/mask.hpp
-struct Cpu;     // device/cpu.hpp
-struct Cuda;    // device/cuda/cuda.hpp
-struct Meta;    // device/meta.hpp
 
 namespace detail {
 template <class>
@@ -26,62 +23,6 @@ inline constexpr int occurrences = (0 + ... + (std::is_same_v<T, List> ? 1 : 0))
 
 enum class Category { attention, feed_forward, parallel, checkpointing, precision, device, family };
 }  // namespace detail
-
-// ---- attention kinds (nn/attention.hpp) ----
-
-/// Causal attention.
-struct Sdpa {
-  using Mask = Causal;
-};
-/// Attention under a mask that needs no state: Causal, or one of the user's own.
-template <class MaskT = Causal>
-struct Flash {
-  using Mask = MaskT;
-};
-/// Attention under any mask; its state is made anew for every micro-batch.
-template <class MaskT>
-struct Flex {
-  using Mask = MaskT;
-};
-
-// ---- feed-forward kinds (nn/swiglu.hpp, moe/moe.hpp) ----
-
-struct SwiGlu {};
-
-struct Softmax {};
-struct Sigmoid {};
-template <class E, class Score>
-class TopKRouter;  // moe/routers/top_k.hpp
-/// Token-choice routing by the k largest scores. A router of the user's own is a struct with a `Module` template like
-/// this one's (docs/adding/a_router.md).
-template <class Score = Softmax>
-struct TopK {
-  static_assert(std::is_same_v<Score, Softmax> || std::is_same_v<Score, Sigmoid>,
-                "TopK<...> takes Softmax or Sigmoid.");
-  template <class E>
-  using Module = TopKRouter<E, Score>;
-};
-
-struct Plain {};  // shared-memory tiles on Cuda, blocked products on Cpu
-struct Tma {};    // bulk tensor copies and warpgroup products; Cuda only
-/// Experts computed by one grouped GEMM a projection (moe/experts.hpp).
-template <class Kernel = Plain>
-struct GroupedGemm {
-  using kernel = Kernel;
-};
-
-struct LocalDispatch;  // moe/token_dispatchers/local.hpp
-struct AllToAll;       // moe/token_dispatchers/all_to_all.hpp
-/// AllToAll where the recipe has `ep`, LocalDispatch elsewhere.
-struct AutoDispatch {};
-
-/// Mixture of experts: a router, experts, and who moves the tokens.
-template <class RouterPolicy = TopK<>, class ExpertsPolicy = GroupedGemm<>, class Dispatch = AutoDispatch>
-struct MoE {
-  using Router = RouterPolicy;
-  using Experts = ExpertsPolicy;
-  using Dispatcher = Dispatch;
-};
 
 // ---- activation checkpointing (nn/context.hpp) ----
 
@@ -97,15 +38,17 @@ using Bf16 = bf16;
 
 // ---- the policies of a recipe ----
 
-template <class Kind>
+/// The attention kinds of a model (nn/attention/kinds.hpp); the family's table says which layer has which.
+template <class... Kinds>
 struct Attn {
   static constexpr auto category = detail::Category::attention;
-  using type = Kind;
+  static_assert(sizeof...(Kinds) > 0, "Attn<> needs at least one attention kind, as in Attn<Sdpa>.");
 };
-template <class Kind>
+/// The feed-forward kinds of a model: SwiGlu (nn/swiglu.hpp), MoE<...> (moe/moe.hpp). A dense one always comes along.
+template <class... Kinds>
 struct Ffn {
   static constexpr auto category = detail::Category::feed_forward;
-  using type = Kind;
+  static_assert(sizeof...(Kinds) > 0, "Ffn<> needs at least one feed-forward kind, as in Ffn<SwiGlu>.");
 };
 /// The strategies compiled in: `Parallel<fsdp * tp>`. Their degrees are run-time configuration.
 template <Strategies S>
@@ -144,17 +87,26 @@ struct Precision {
     (f(std::type_identity<Types>{}), ...);
   }
 };
-/// Where the model runs. Meta needs no naming: `plan` always runs on it.
+/// Where the model runs: On<Cpu> or On<Cuda> (device/build_device.hpp). Meta needs no naming: `plan` runs on it.
 template <class D>
 struct On {
   static constexpr auto category = detail::Category::device;
-  static_assert(!std::is_same_v<D, Meta>,
+  static_assert(
+      requires {
+        { D::has_storage } -> std::convertible_to<bool>;
+      },
+      "On<...> takes Cpu or Cuda.");
+  static constexpr bool stores() {
+    if constexpr (requires { D::has_storage; })
+      return D::has_storage;
+    else
+      return true;  // said above
+  }
+  static_assert(stores(),
                 "On<Meta>: Meta has no storage to train with and always comes along; write On<Cpu> or On<Cuda>.");
-  static_assert(std::is_same_v<D, Cpu> || std::is_same_v<D, Cuda> || std::is_same_v<D, Meta>,
-                "On<...> takes Cpu or Cuda.");
   using type = D;
 };
-/// The model family: sizes by flavor, and names (models/llama3/llama3.hpp, models/debug_moe/debug_moe.hpp).
+/// The model family: sizes by flavor, names, and the table of layers (models/llama3/llama3.hpp is one).
 template <class F>
 struct Family {
   static constexpr auto category = detail::Category::family;
@@ -167,6 +119,11 @@ concept Policy = requires {
 };
 
 namespace detail {
+
+/// What a recipe says nothing of: the family, or models/transformer.hpp, has a default.
+struct Unsaid {
+  using type = Unsaid;
+};
 
 template <Category C, class Default, class... P>
 struct Pick {
@@ -181,8 +138,6 @@ template <Category C, class... P>
 inline constexpr int count_of = (0 + ... + (P::category == C ? 1 : 0));
 
 }  // namespace detail
-
-struct Llama3;  // models/llama3/llama3.hpp, the default family
 
 /// A set of policies, any subset in any order. A named recipe (`struct Mine : Recipe<...> {};`) keeps symbols short.
 template <class... P>
@@ -207,13 +162,15 @@ struct Recipe {
   static_assert(at_most_once<detail::Category::device>, "Recipe<...> has two On<> policies; keep one.");
   static_assert(at_most_once<detail::Category::family>, "Recipe<...> has two Family<> policies; keep one.");
 
-  using Attention = typename pick<detail::Category::attention, Attn<Sdpa>>::type;
-  using FeedForward = typename pick<detail::Category::feed_forward, Ffn<SwiGlu>>::type;
+  /// Attn<...> and Ffn<...>, or Unsaid.
+  using Attention = pick<detail::Category::attention, detail::Unsaid>;
+  using FeedForward = pick<detail::Category::feed_forward, detail::Unsaid>;
   static constexpr Strategies strategies = pick<detail::Category::parallel, Parallel<single>>::value;
   using Checkpointing = pick<detail::Category::checkpointing, ActivationCheckpoint<None>>;
   using ComputeTypes = pick<detail::Category::precision, Precision<F32>>;
-  using Device = typename pick<detail::Category::device, On<Cpu>>::type;
-  using ModelFamily = typename pick<detail::Category::family, Family<Llama3>>::type;
+  /// The device and the family themselves, or Unsaid.
+  using Device = typename pick<detail::Category::device, detail::Unsaid>::type;
+  using ModelFamily = typename pick<detail::Category::family, detail::Unsaid>::type;
   using RecipeTag = void;
 };
 

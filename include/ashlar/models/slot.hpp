@@ -1,16 +1,16 @@
-// What a stage holds for each micro-batch in flight: its arena and what its blocks saved. Slots are reused, so that a
-// steady step allocates nothing. Used by models/decoder.hpp.
+// What a stage holds for each micro-batch in flight: its arena and what its parts saved. Slots are reused, so that a steady
+// step allocates nothing. Used by models/stage.hpp.
 #pragma once
 
 #include <memory>
 #include <vector>
 
 #include "ashlar/nn/context.hpp"
-#include "ashlar/nn/output_loss.hpp"
 
 namespace ashlar::inline v0 {
 
-template <class E, class BlockSaved>
+/// Saved: what the stage's parts saved of the micro-batch.
+template <class E, class Saved>
 struct MicroBatchSlot {
   using D = typename E::Device;
   // What has to happen before the memory is free; a set of bits.
@@ -19,18 +19,16 @@ struct MicroBatchSlot {
   explicit MicroBatchSlot(Memory<D>& memory) : arena(memory) {}
 
   Arena<D> arena;
-  std::vector<BlockSaved> saved;                                 // a block each
-  std::vector<TensorView<const typename E::Compute, D>> inputs;  // the blocks' inputs
-  typename OutputLoss<E>::Saved output;
+  Saved saved;
   DeferredGradients deferred;
   unsigned done = 0;
 };
 
 /// The slots of a stage: micro-batch m has one from its first use to its release.
-template <class E, class BlockSaved>
+template <class E, class Saved>
 class MicroBatchSlots {
  public:
-  using Slot = MicroBatchSlot<E, BlockSaved>;
+  using Slot = MicroBatchSlot<E, Saved>;
 
   /// A new step: whatever an interrupted one left is dropped.
   void reset(int micro_batches) {

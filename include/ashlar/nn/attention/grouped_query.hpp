@@ -1,0 +1,118 @@
+// Grouped-query attention with rotary positions: projections around the core. Heads are cut over tp. Read next:
+// nn/attention/core.hpp.
+#pragma once
+
+#include <cmath>
+
+#include "ashlar/nn/attention/core.hpp"
+#include "ashlar/nn/attention/kinds.hpp"
+#include "ashlar/nn/attention/rope_table.hpp"
+#include "ashlar/nn/attention/sizes.hpp"
+#include "ashlar/nn/linear.hpp"
+#include "ashlar/nn/sequence_parallel.hpp"
+#include "ashlar/ops/rope/rope.hpp"
+
+namespace ashlar::inline v0 {
+
+template <class E, Mask M, class Positions, class Norm>
+class GroupedQueryAttention {
+ public:
+  using D = typename E::Device;
+  using View = typename E::View;
+  using ConstView = typename E::ConstView;
+  using Core = AttentionCore<E, M>;
+  using Sizes = GroupedQuerySizes;
+
+  struct Saved {
+    ConstView x;                // [N / tp, dim], the caller's
+    typename Core::Saved core;  // of this rank's heads
+    ConstView all;              // [N, dim], recomputable: x of all ranks
+  };
+
+  /// `layer` numbers the layers that have a cache. `rope` is the stage's table, of width head_dim. `depth_std`
+  /// initialises wo.
+  GroupedQueryAttention(Declarations<E> d, const Sizes& s, int layer, const RopeTable<E>& rope, double depth_std)
+      : sizes_(checked(s, d.degree(Axis::tp))),
+        rope_(&rope),
+        core_({s.num_heads / d.degree(Axis::tp), s.num_kv_heads / d.degree(Axis::tp), s.head_dim,
+               1.0 / std::sqrt(static_cast<double>(s.head_dim))},
+              layer),
+        wq_(d, "wq", s.num_heads * s.head_dim, s.dim, LinearKind::column_parallel,
+            Initializer::truncated_normal(0.02, 2)),
+        wk_(d, "wk", s.num_kv_heads * s.head_dim, s.dim, LinearKind::column_parallel,
+            Initializer::truncated_normal(0.02, 2)),
+        wv_(d, "wv", s.num_kv_heads * s.head_dim, s.dim, LinearKind::column_parallel,
+            Initializer::truncated_normal(0.02, 2)),
+        wo_(d, "wo", s.dim, s.num_heads * s.head_dim, LinearKind::row_parallel,
+            Initializer::truncated_normal(depth_std, 2)) {}
+
+  const Core& core() const { return core_; }
+
+  /// y [N / tp, dim] of x [N / tp, dim], in scratch.
+  View forward(Context<E>& c, ConstView x, Saved& saved) const {
+    View y = c.scratch({x.rows(), x.cols()});
+    saved.x = x;
+    core_.allocate(c, saved.core);
+    saved.all = all_rows(c, saved.x);
+    wq_.forward(c, saved.all, saved.core.query);
+    wk_.forward(c, saved.all, saved.core.key);
+    wv_.forward(c, saved.all, saved.core.value);
+    turn(c, saved.core.query, c.cache ? c.cache->length : 0, ops::Direction::forward);
+    turn(c, saved.core.key, c.cache ? c.cache->length : 0, ops::Direction::forward);
+    core_.forward(c, saved.core);
+    sum_rows(c, y, [&](View target) { wo_.forward(c, ConstView(saved.core.out), target); });
+    return y;
+  }
+  /// Makes `all` again; saved.x must be valid.
+  void recompute(Context<E>& c, Saved& saved) const { saved.all = all_rows(c, saved.x); }
+
+  /// dx [N / tp, dim] of dy [N / tp, dim], in scratch; accumulates the weight gradients.
+  View backward(Context<E>& c, ConstView dy, const Saved& saved) {
+    View dx = c.scratch({dy.rows(), dy.cols()});
+    ArenaScope scope(c.scratch_arena());
+    const ConstView dy_all = all_gradient_rows(c, dy);
+    View dq = c.operand(saved.core.query.shape()), dk = c.operand(saved.core.key.shape()),
+         dv = c.operand(saved.core.value.shape());
+    {
+      ArenaScope inner(c.scratch_arena());
+      View dout = c.scratch(saved.core.out.shape());
+      wo_.input_gradient(c, dy_all, dout);
+      wo_.weight_gradient(c, dy_all, saved.core.out);
+      core_.backward(c, dout, saved.core, dq, dk, dv);
+    }
+    turn(c, dq, 0, ops::Direction::backward);
+    turn(c, dk, 0, ops::Direction::backward);
+    c.observe("query", dq);
+    c.observe("key", dk);
+    c.observe("value", dv);
+    wq_.weight_gradient(c, dq, saved.all);
+    wk_.weight_gradient(c, dk, saved.all);
+    wv_.weight_gradient(c, dv, saved.all);
+    sum_rows(c, dx, [&](View target) {
+      wq_.input_gradient(c, dq, target);
+      wk_.input_gradient(c, dk, target, true);
+      wv_.input_gradient(c, dv, target, true);
+    });
+    return dx;
+  }
+
+ private:
+  static const Sizes& checked(const Sizes& s, int ranks) {
+    if (s.num_heads % ranks != 0 || s.num_kv_heads % ranks != 0)
+      throw ConfigError(concat("--parallelism.tensor_parallel_degree ", ranks, " must divide the ", s.num_heads,
+                               " heads and the ", s.num_kv_heads, " key-value heads"));
+    return s;
+  }
+  // Rotates the heads of x [N, heads * head_dim] in place; the first row is at position `begin`.
+  void turn(Context<E>& c, View x, index_t begin, ops::Direction direction) const {
+    if constexpr (!std::is_same_v<Positions, NoRope>)
+      ops::rope<typename E::Compute>(c.queue, x, sizes_.head_dim, c.sequences().len, begin, rope_->view(), direction);
+  }
+
+  Sizes sizes_;
+  const RopeTable<E>* rope_;
+  Core core_;
+  Linear<E> wq_, wk_, wv_, wo_;
+};
+
+}  // namespace ashlar::inline v0
