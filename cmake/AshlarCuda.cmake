@@ -17,5 +17,21 @@ function(ashlar_cuda_instances target)
   target_link_libraries(${target} PUBLIC CUDA::cudart CUDA::cublasLt)
 endfunction()
 
+# NCCL: headers and a library beside the CUDA Toolkit, in a Python package's folder, or where CMAKE_PREFIX_PATH says.
+option(ASHLAR_NCCL "Ranks on GPUs exchange by NCCL, where it is found" ON)
+if(ASHLAR_NCCL)
+  find_path(ASHLAR_NCCL_INCLUDE nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+  find_library(ASHLAR_NCCL_LIBRARY NAMES nccl libnccl.so.2 HINTS ${CUDAToolkit_LIBRARY_DIR})
+endif()
+# ashlar_use_nccl(TARGET): host code of TARGET's users uses NCCL, where it is found.
+function(ashlar_use_nccl target)
+  if(ASHLAR_NCCL AND ASHLAR_NCCL_INCLUDE AND ASHLAR_NCCL_LIBRARY)
+    target_compile_definitions(${target} INTERFACE ASHLAR_WITH_NCCL=1)
+    target_include_directories(${target} SYSTEM INTERFACE ${ASHLAR_NCCL_INCLUDE})
+    target_link_libraries(${target} INTERFACE ${ASHLAR_NCCL_LIBRARY})
+  endif()
+endfunction()
+
 file(GLOB ASHLAR_INSTANCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/instances/*.cu)
 ashlar_cuda_instances(ashlar_cuda ${ASHLAR_INSTANCES})
+ashlar_use_nccl(ashlar_cuda)

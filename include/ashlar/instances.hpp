@@ -14,7 +14,7 @@ namespace ashlar::inline v0 {
 namespace detail {
 ASHLAR_INSTANCE void reduce_in_order<>(std::span<const void* const>, void*, index_t, DType, Reduce);
 }  // namespace detail
-ASHLAR_INSTANCE std::shared_ptr<CommunicatorBackend> CommunicatorBackend::split_by_color<>(int, int, std::string);
+ASHLAR_INSTANCE std::shared_ptr<HostBackend> HostBackend::split_by_color<>(int, int, std::string);
 ASHLAR_INSTANCE void LocalWorld::run<>(int, const std::function<void(Communicator)>&, LocalOptions);
 ASHLAR_INSTANCE Communicator Fake::world<>(int, int, std::shared_ptr<FakeCounts>, DType);
 #if ASHLAR_WITH_MPI

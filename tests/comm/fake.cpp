@@ -1,12 +1,23 @@
 #include "ashlar/comm/fake.hpp"
 
+#include "ashlar/device/meta.hpp"
 #include "catch.hpp"
 #include "comm/laws.hpp"
 
 using namespace ashlar;
+using laws::on_host;
 using Traffic = FakeCounts::Traffic;
 
 namespace {
+
+Cpu::Queue here;
+Meta::Queue plan;
+
+/// Elements that are counted and not there.
+template <class T = float>
+TensorView<T, Meta> planned(index_t count) {
+  return {nullptr, {count}};
+}
 
 /// What `f` sends as `rank` of `size`, in the world group.
 template <class F>
@@ -23,39 +34,46 @@ TEST_CASE("a fake rank gets what it would if all ranks held its data", "[comm]")
     for (int rank = 0; rank < size; ++rank)
       for (index_t count : {0, 1, 7, 1000}) {
         Communicator c = Fake::world(rank, size, std::make_shared<FakeCounts>());
-        laws::same_data_laws<float>(c, count);
-        laws::same_data_laws<double>(c, count);
-        laws::same_data_laws<bf16>(c, count);
-        laws::same_data_laws<std::int32_t>(c, count);
-        laws::same_data_laws<std::int64_t>(c, count);
-        laws::same_data_laws<std::uint8_t>(c, count);
+        laws::same_data_laws<float>(laws::Rank<Cpu>{c, here}, count);
+        laws::same_data_laws<double>(laws::Rank<Cpu>{c, here}, count);
+        laws::same_data_laws<bf16>(laws::Rank<Cpu>{c, here}, count);
+        laws::same_data_laws<std::int32_t>(laws::Rank<Cpu>{c, here}, count);
+        laws::same_data_laws<std::int64_t>(laws::Rank<Cpu>{c, here}, count);
+        laws::same_data_laws<std::uint8_t>(laws::Rank<Cpu>{c, here}, count);
       }
   SUCCEED();
 }
 
 TEST_CASE("a fake rank counts what it sends on a ring", "[comm]") {
   const int n = 8;
-  float* const null = nullptr;
   // 1000 floats are 4000 bytes; blocks of 125.
-  CHECK(traffic_of(3, n, [&](Communicator c) { c.all_reduce(null, 1000); }) == Traffic{14, 7000});
-  CHECK(traffic_of(3, n, [&](Communicator c) { c.all_gather(null, null, 125); }) == Traffic{7, 3500});
-  CHECK(traffic_of(3, n, [&](Communicator c) { c.reduce_scatter(null, null, 125); }) == Traffic{7, 3500});
-  CHECK(traffic_of(3, n, [&](Communicator c) { c.broadcast(null, 1000, 0); }) == Traffic{1, 4000});
-  CHECK(traffic_of(3, n, [&](Communicator c) { c.broadcast(null, 1000, 4); }) == Traffic{0, 0});
-  CHECK(traffic_of(7, n, [&](Communicator c) { c.broadcast(null, 1000, 0); }) == Traffic{0, 0});
-  CHECK(traffic_of(3, n, [&](Communicator c) { c.send(null, 1000, 4, 0); }) == Traffic{1, 4000});
-  CHECK(traffic_of(3, n, [&](Communicator c) { c.receive(null, 1000, 4, 0); }) == Traffic{0, 0});
+  CHECK(traffic_of(3, n, [&](Communicator c) { c.all_reduce(plan, planned(1000)); }) == Traffic{14, 7000});
+  CHECK(traffic_of(3, n, [&](Communicator c) { c.all_gather(plan, planned(125), planned(1000)); }) == Traffic{7, 3500});
+  CHECK(traffic_of(3, n, [&](Communicator c) { c.reduce_scatter(plan, planned(1000), planned(125)); }) ==
+        Traffic{7, 3500});
+  CHECK(traffic_of(3, n, [&](Communicator c) { c.broadcast(plan, planned(1000), 0); }) == Traffic{1, 4000});
+  CHECK(traffic_of(3, n, [&](Communicator c) { c.broadcast(plan, planned(1000), 4); }) == Traffic{0, 0});
+  CHECK(traffic_of(7, n, [&](Communicator c) { c.broadcast(plan, planned(1000), 0); }) == Traffic{0, 0});
+  CHECK(traffic_of(3, n, [&](Communicator c) { c.send(plan, planned(1000), 4, {}); }) == Traffic{1, 4000});
+  CHECK(traffic_of(3, n, [&](Communicator c) { c.receive(plan, planned(1000), 4, {}); }) == Traffic{0, 0});
   CHECK(traffic_of(3, n, [&](Communicator c) { c.barrier(); }) == Traffic{3, 0});
   CHECK(traffic_of(3, 9, [&](Communicator c) { c.barrier(); }) == Traffic{4, 0});
   const std::vector<index_t> sends{10, 0, 20, 1000, 0, 5, 0, 0}, receives(8, 1);
-  CHECK(traffic_of(3, n, [&](Communicator c) { c.all_to_all<float>(null, sends, null, receives); }) == Traffic{3, 140});
-  CHECK(traffic_of(3, n, [&](Communicator c) { c.all_reduce<bf16>(nullptr, 1); }) == Traffic{14, 4});  // 3.5, up
-  CHECK(traffic_of(0, 1, [&](Communicator c) { c.all_reduce(null, 1000); }) == Traffic{0, 0});
+  const RowCounts<Meta> rows(sends, receives);
+  CHECK(traffic_of(3, n, [&](Communicator c) { c.all_to_all(plan, planned(1035), planned(8), rows); }) ==
+        Traffic{3, 140});
+  CHECK(traffic_of(3, n, [&](Communicator c) { c.all_reduce(plan, planned<bf16>(1)); }) == Traffic{14, 4});  // 3.5, up
+  CHECK(traffic_of(0, 1, [&](Communicator c) { c.all_reduce(plan, planned(1000)); }) == Traffic{0, 0});
+}
+
+TEST_CASE("many small sums are counted as one of their size", "[comm]") {
+  const Communicator::ReduceView<Meta> all[] = {planned(600), planned(400), planned<std::int32_t>(1000)};
+  CHECK(traffic_of(3, 8, [&](Communicator c) { c.all_reduce_each<Meta>(plan, all); }) == Traffic{28, 14000});
 }
 
 TEST_CASE("the counts of all ranks add up to the ring's", "[comm]") {
   Traffic sum;
-  for (int r = 0; r < 6; ++r) sum = sum + traffic_of(r, 6, [](Communicator c) { c.broadcast<float>(nullptr, 10, 2); });
+  for (int r = 0; r < 6; ++r) sum = sum + traffic_of(r, 6, [](Communicator c) { c.broadcast(plan, planned(10), 2); });
   CHECK(sum == Traffic{5, 5 * 40});
 }
 
@@ -68,10 +86,10 @@ TEST_CASE("fake traffic is counted by axis", "[comm]") {
   CHECK(first.rank() == 4);
   CHECK(second.rank() == 0);
   CHECK(third.size() == 1);
-  first.all_reduce<float>(nullptr, 800);
-  first.group(std::vector<int>{4, 0}, "tp").send<float>(nullptr, 1, 1, 0);
-  second.send<float>(nullptr, 10, 1, 0);
-  third.all_reduce<float>(nullptr, 1000);
+  first.all_reduce(plan, planned(800));
+  first.group(std::vector<int>{4, 0}, "tp").send(plan, planned(1), 1, {});
+  second.send(plan, planned(10), 1, {});
+  third.all_reduce(plan, planned(1000));
   CHECK((*counts)["tp"] == Traffic{15, 5604});
   CHECK((*counts)["pp"] == Traffic{1, 40});
   CHECK((*counts)["cp"] == Traffic{0, 0});
@@ -85,8 +103,8 @@ TEST_CASE("a fake rank says what it can't know", "[comm]") {
   CHECK_THROWS_AS(Fake::world(4, 4, nullptr), Error);
   float out[8] = {}, in[8] = {};
   const std::vector<index_t> sends{1, 2, 3, 1}, receives{1, 1, 1, 1};
-  CHECK_THROWS_AS(c.all_to_all<float>(out, sends, in, receives), Error);
+  CHECK_THROWS_AS(c.all_to_all(here, on_host(out, 8), on_host(in, 8), RowCounts<Cpu>(sends, receives)), Error);
   in[0] = 5;
-  c.receive(in, 1, 0, 0).wait();
+  c.receive(here, on_host(in, 1), 0, {}).wait(here);
   CHECK(in[0] == 0);
 }

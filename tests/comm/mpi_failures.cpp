@@ -19,13 +19,18 @@ struct Case {
   std::function<void(Communicator)> others;
 };
 
+Cpu::Queue here;
+TensorView<float, Cpu> view(float* x, index_t count) {
+  return {x, {count}};
+}
+
 void hang(MpiSession&, Communicator) {
   std::this_thread::sleep_for(10min);
 }
 
 void reduce(Communicator c) {
   std::vector<float> x(1000);
-  c.all_reduce(x.data(), 1000).wait();
+  c.all_reduce(here, view(x.data(), 1000)).wait();
 }
 
 const std::map<std::string, Case>& cases() {
@@ -35,7 +40,7 @@ const std::map<std::string, Case>& cases() {
        {10min,
         [](MpiSession&, Communicator c) {
           std::vector<float> x(1000);
-          Request pending = c.all_reduce(x.data(), 1000);
+          Request pending = c.all_reduce(here, view(x.data(), 1000));
           throw std::logic_error("the disk is full");
         },
         [](Communicator c) {
@@ -50,7 +55,7 @@ const std::map<std::string, Case>& cases() {
        {300ms, hang,
         [](Communicator c) {
           float x = 0;
-          c.receive(&x, 1, 1, 4).wait();
+          c.receive(here, view(&x, 1), 1, {4}).wait();
         }}},
       {"hang_before_group",
        {300ms, hang,
@@ -70,25 +75,25 @@ const std::map<std::string, Case>& cases() {
        {10min,
         [](MpiSession&, Communicator c) {
           float x[4] = {};
-          for (int r : {0, 2, 3}) c.send(x, 2, r, 3).wait();
+          for (int r : {0, 2, 3}) c.send(here, view(x, 2), r, {3}).wait();
           std::this_thread::sleep_for(10min);
         },
         [](Communicator c) {
           float x[4] = {};
-          c.receive(x, 4, 1, 3).wait();
+          c.receive(here, view(x, 4), 1, {3}).wait();
         }}},
       {"short_part",
        {10min,
         [](MpiSession&, Communicator c) {
           float x[8] = {}, y[8];
           const std::vector<index_t> sent{1, 2, 1, 1}, received{2, 2, 2, 2};
-          c.all_to_all(x, sent, y, received).wait();
+          c.all_to_all(here, view(x, 8), view(y, 8), RowCounts<Cpu>(sent, received)).wait();
           std::this_thread::sleep_for(10min);
         },
         [](Communicator c) {
           float x[8] = {}, y[8];
           const std::vector<index_t> counts{2, 2, 2, 2};
-          c.all_to_all(x, counts, y, counts).wait();
+          c.all_to_all(here, view(x, 8), view(y, 8), RowCounts<Cpu>(counts, counts)).wait();
         }}}};
   return all;
 }

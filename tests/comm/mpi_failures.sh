@@ -30,9 +30,9 @@ expect abort ''
 expect exit ''
 expect kill ''
 expect hang "$at world, all_reduce (sum) of 1000 F32: timed out after 300 ms: rank 1 did not answer"
-expect hang_before_message "$at world, receive of 1 F32 from rank 1 with tag 4: timed out after 300 ms: rank 1 did not"
+expect hang_before_message "$at world, receive of 1 F32 from rank 1 on channel 4: timed out after 300 ms: rank 1 did not"
 expect hang_before_group "$at tp, group: timed out after 300 ms: rank 1 did not arrive"
 expect failed_before "$at world, all_reduce (sum) of 1000 F32: the rank has failed before: barrier of group world"
-expect short_message "$at world, receive of 4 F32 from rank 1 with tag 3: the message of rank 1 has 2 elements, not 4"
+expect short_message "$at world, receive of 4 F32 from rank 1 on channel 3: the message of rank 1 has 2 elements, not 4"
 expect short_part "the message of rank 1 has 1 elements, not 2"
 exit $failed

@@ -5,6 +5,7 @@
 
 #include "ashlar/comm/fake.hpp"
 #include "ashlar/comm/local.hpp"
+#include "ashlar/device/meta.hpp"
 #include "catch.hpp"
 
 using namespace ashlar;
@@ -144,15 +145,14 @@ TEST_CASE("each rank's communicators are its axes' groups", "[mesh]") {
     LocalWorld::run(8, [&](Communicator world) {
       Mesh mesh(degrees, world);
       const auto reduces_to_members = [&](Communicator c, std::initializer_list<Axis> varying) {
-        std::int32_t sum = world.rank(), expected = 0;
+        std::int32_t expected = 0;
         for (int r : Mesh::members(mesh.degrees(), world.rank(), std::vector<Axis>(varying))) expected += r;
-        c.all_reduce(&sum, 1).wait();
-        check(sum == expected, "a group of the mesh has other members");
+        check(c.reduce_value(std::int32_t{world.rank()}) == expected, "a group of the mesh has other members");
       };
       for (Axis axis : all_axes) {
-        Communicator c = mesh.communicator(axis);
+        Communicator c = mesh.group(axis);
         check(c.size() == mesh.degree(axis) && c.rank() == mesh.coordinate(axis), "the rank in a group is its place");
-        check((c.backend() == nullptr) == (mesh.degree(axis) == 1), "groups of one cost nothing");
+        check((c.host_backend() == nullptr) == (mesh.degree(axis) == 1), "groups of one cost nothing");
         reduces_to_members(c, {axis});
       }
       using enum Axis;
@@ -172,8 +172,8 @@ TEST_CASE("a mesh of thousands of ranks is planned by one", "[mesh]") {
   for (int rank : {0, 1, 777, size - 1}) {
     Mesh mesh(degrees, Fake::world(rank, size, counts));
     for (Axis axis : all_axes) {
-      CHECK(mesh.communicator(axis).size() == mesh.degree(axis));
-      CHECK(mesh.communicator(axis).rank() == mesh.coordinate(axis));
+      CHECK(mesh.group(axis).size() == mesh.degree(axis));
+      CHECK(mesh.group(axis).rank() == mesh.coordinate(axis));
     }
     CHECK(mesh.data().size() == 128);
     CHECK(mesh.data_and_tensor().size() == 1024);
@@ -181,8 +181,10 @@ TEST_CASE("a mesh of thousands of ranks is planned by one", "[mesh]") {
   }
   CHECK(counts->total() == FakeCounts::Traffic{});
   Mesh mesh(degrees, Fake::world(777, size, counts));
-  mesh.communicator(Axis::tp).all_reduce<float>(nullptr, 8);
-  mesh.communicator(Axis::efsdp).all_gather<float>(nullptr, nullptr, 1);
+  Meta::Queue plan;
+  const auto planned = [](index_t count) { return TensorView<float, Meta>(nullptr, {count}); };
+  mesh.group(Axis::tp).all_reduce(plan, planned(8));
+  mesh.group(Axis::efsdp).all_gather(plan, planned(1), planned(8));
   CHECK((*counts)["tp"] == FakeCounts::Traffic{14, 56});
   CHECK((*counts)["efsdp"] == FakeCounts::Traffic{7, 28});
 }

@@ -26,7 +26,7 @@ class Blocks {
 
   Blocks(Communicator world, const Degrees& degrees, const UnitOptions& options, int pool_slots)
       : mesh_(degrees, world), rank_(world.rank()) {
-    const auto tensor = mesh_.communicator(Axis::tp);
+    const auto tensor = mesh_.group(Axis::tp);
     for (int u = 0; u < count; ++u) {
       Declarations<E<T>> d(memory_, queue_, {tensor.rank(), tensor.size()}, {});
       Declarations<E<T>> in = d.in("layers." + std::to_string(u));
@@ -34,8 +34,7 @@ class Blocks {
       in.add(p[0], {"cut", {4 + 2 * u, 7}, Initializer::normal(1), {{Axis::tp, 0}}, false});
       in.add(p[1], {"whole", {5}, Initializer::normal(1), {}, false});
       units_.push_back(std::make_unique<Unit<E<T>>>(
-          d.take(), UnitGroups{mesh_.communicator(Axis::dp_shard), mesh_.communicator(Axis::dp_replicate), tensor},
-          options));
+          d.take(), UnitGroups{mesh_.group(Axis::dp_shard), mesh_.group(Axis::dp_replicate), tensor}, options));
     }
     index_t largest = 0;
     for (auto& unit : units_) largest = std::max(largest, unit->size());
@@ -130,7 +129,7 @@ class Blocks {
   void check_gradients(int u, int micro_batches) {
     auto& unit = *units_[static_cast<std::size_t>(u)];
     std::vector<double> want(static_cast<std::size_t>(unit.size()));
-    const auto tensor = mesh_.communicator(Axis::tp);
+    const auto tensor = mesh_.group(Axis::tp);
     for (const auto& e : unit.layout().entries())
       for (int r = 0; r < mesh_.world().size(); ++r) {
         const bool cut = &parameter(u, e) == &parameters_[static_cast<std::size_t>(u)][0];

@@ -71,6 +71,14 @@ inline std::byte* Cuda::Staging::fill() {
   return data_;
 }
 
+inline int Cuda::count() {
+  return 1;
+}
+inline void Cuda::select(int) {}
+inline int Cuda::selected() {
+  return 0;
+}
+
 inline Cuda::Queue::Queue() = default;
 inline Cuda::Queue::~Queue() = default;
 

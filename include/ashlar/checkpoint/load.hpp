@@ -78,7 +78,7 @@ void check_nothing_left_over(const TensorIndex& index, std::span<const StateRang
   for (const StateRange& range : ranges)
     for (const UnitLayout::Entry& e : range.layout->entries())
       if (const auto it = numbers.find(range.prefix + e.info.name); it != numbers.end()) asked_for[it->second] = 1;
-  world.all_reduce(asked_for.data(), static_cast<index_t>(asked_for.size()), Reduce::max).wait();
+  world.reduce_values(std::span(asked_for), Reduce::max);
   for (const auto& [name, number] : numbers)
     if (!asked_for[number] && !is_optimizer_state(name))
       fail(concat("the checkpoint has a tensor ", name, ", which this model has not; check --model.flavor"));

@@ -85,8 +85,7 @@ std::vector<std::int64_t> all_or_none(Communicator& world, const std::string& wh
   } catch (const std::exception& e) {
     error = e.what();
   }
-  std::vector<std::int64_t> all(static_cast<std::size_t>(world.size()));
-  world.all_gather(&mine, all.data(), 1).wait();
+  const std::vector<std::int64_t> all = world.gather_values(mine);
   if (mine < 0) fail(concat("rank ", world.rank(), " could not ", what, ": ", error));
   for (std::size_t r = 0; r < all.size(); ++r)
     if (all[r] < 0) fail(concat("rank ", r, " could not ", what, "; its own message says why"));

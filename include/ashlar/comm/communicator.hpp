@@ -1,221 +1,244 @@
-// Communicator: a group of ranks that exchange buffers. One type-erased handle over four backends: Local (ranks as
-// threads), Mpi, Fake (counts) and, later, Nccl. tests/comm/laws.hpp is what any backend must pass.
-// Read next: comm/local.hpp.
+// Communicator: a group of ranks that exchange tensors, on the host and on the device of a run. One handle over a
+// backend for the host's memory (Local, Mpi, Fake) and one for the device's (Staged, Nccl), so that modules are not
+// instantiated anew for each. tests/comm/laws.hpp is what it promises. Read next: comm/local.hpp, comm/world.hpp.
 #pragma once
 
-#include <algorithm>
-#include <chrono>
-#include <cstdint>
-#include <memory>
-#include <span>
-#include <string>
-#include <utility>
-#include <vector>
+#include <numeric>
 
-#include "ashlar/core/dtype.hpp"
-#include "ashlar/core/error.hpp"
-#include "ashlar/core/shape.hpp"
+#include "ashlar/comm/host_backend.hpp"
+#include "ashlar/comm/row_counts.hpp"
+#include "ashlar/device/cpu.hpp"
 
 namespace ashlar::inline v0 {
 
-/// A collective that could not finish: which rank noticed, in which operation and step, and which rank is to blame.
-class CommError : public Error {
- public:
-  using Error::Error;
-};
-
-enum class Reduce { sum, max };
-
-/// One operation under way. A Request keeps alive what the backend needs, not the caller's buffers: these must live and
-/// stay untouched until wait() returns. Destroying a pending Request waits for it, and swallows its error; while
-/// an exception unwinds, it gives the operation up instead, as the buffers go away.
-class Request {
- public:
-  struct State {
-    virtual ~State() = default;
-    /// Blocks until the operation is done. Throws CommError at the deadline, or when a peer has died.
-    virtual void wait() = 0;
-    /// Whether wait() would return at once. Drives the operation forward where the backend needs that (MPI).
-    virtual bool test() = 0;
-  };
-
-  Request() = default;
-  explicit Request(std::shared_ptr<State> state) : state_(std::move(state)) {}
-  Request(Request&&) = default;
-  Request& operator=(Request&& other) {
-    if (this != &other) {
-      abandon();
-      state_ = std::move(other.state_);
-    }
-    return *this;
-  }
-  ~Request() { abandon(); }
-
-  /// Blocks until the operation is done; later calls return at once.
-  void wait() {
-    if (state_) std::exchange(state_, nullptr)->wait();
-  }
-  bool test() { return !state_ || state_->test(); }
-
- private:
-  void abandon() noexcept {
-    try {
-      wait();
-    } catch (...) {  // the error that made the owner unwind is the one to report
-    }
-  }
-  std::shared_ptr<State> state_;
-};
-
-/// What a backend implements. Buffers are host-accessible memory, or a device's: then it is the backend that waits for
-/// the queue, and callers don't (comm/staged.hpp). Counts are elements. All members of the group call the same
-/// collectives in the same order; any number may be in flight.
-class CommunicatorBackend {
- public:
-  virtual ~CommunicatorBackend() = default;
-  virtual int rank() const = 0;
-  virtual int size() const = 0;
-  virtual Request all_reduce(void* data, index_t count, DType, Reduce) = 0;
-  virtual Request all_gather(const void* send, void* receive, index_t count, DType) = 0;
-  virtual Request reduce_scatter(const void* send, void* receive, index_t count, DType, Reduce) = 0;
-  virtual Request all_to_all(const void* send, std::span<const index_t> send_counts, void* receive,
-                             std::span<const index_t> receive_counts, DType) = 0;
-  virtual Request broadcast(void* data, index_t count, DType, int root) = 0;
-  virtual Request send(const void* data, index_t count, DType, int peer, int tag) = 0;
-  virtual Request receive(void* data, index_t count, DType, int peer, int tag) = 0;
-  virtual Request barrier() = 0;
-  /// The group of these ranks (ranks of this group, each once, in the new order). Collective among them alone: they
-  /// call it with equal arguments and in the same order; the others do not call it.
-  virtual std::shared_ptr<CommunicatorBackend> group(std::span<const int> ranks, std::string name) = 0;
-  /// The ranks that gave the same color, ordered by (key, rank). Null for a negative color.
-  inline virtual std::shared_ptr<CommunicatorBackend> split(int color, int key, std::string name);
-  /// How long an operation may take, from its call on, before it is an error; and the step that such an error names.
-  /// Both belong to the rank: they hold in every group that was made from the same world. Returns the timeout before.
-  virtual std::chrono::milliseconds set_timeout(std::chrono::milliseconds) = 0;
-  virtual void set_step(std::int64_t step) = 0;
-  /// What a MetaFloat stands for. Only where nothing is sent can there be any.
-  virtual DType meta_float() const { return DType::f32; }
-
- private:
-  template <class CompiledOnce = void>
-  std::shared_ptr<CommunicatorBackend> split_by_color(int color, int key, std::string name);
-};
-
-template <class CompiledOnce>
-std::shared_ptr<CommunicatorBackend> CommunicatorBackend::split_by_color(int color, int key, std::string name) {
-  struct Choice {
-    std::int32_t color, key;
-  };
-  static_assert(sizeof(Choice) == 2 * size_of(DType::i32));
-  std::vector<Choice> choices(static_cast<std::size_t>(size()));
-  const Choice mine{color, key};
-  all_gather(&mine, choices.data(), 2, DType::i32).wait();
-  if (color < 0) return nullptr;
-  std::vector<int> members;
-  for (int r = 0; r < size(); ++r)
-    if (choices[static_cast<std::size_t>(r)].color == color) members.push_back(r);
-  std::ranges::stable_sort(members, {}, [&](int r) { return choices[static_cast<std::size_t>(r)].key; });
-  return group(members, std::move(name));
-}
-
-inline std::shared_ptr<CommunicatorBackend> CommunicatorBackend::split(int color, int key, std::string name) {
-  return split_by_color(color, key, std::move(name));
-}
-
 /// The handle that modules and strategies hold. Copies share the group. A default-made Communicator is the group of
-/// one: every operation on it is a local copy or nothing.
+/// one: every operation on it is a copy on the queue, or nothing.
+///
+/// Operations take contiguous views and a queue of their device D. One begins when what is on the queue so far is done;
+/// Request::wait lets what comes on the queue later see its result. All ranks of the group call the same collectives in
+/// the same order, on views of the same size unless it says otherwise. Errors are CommError: which rank noticed, in
+/// which operation and step, and who is to blame.
 class Communicator {
  public:
   Communicator() = default;
-  explicit Communicator(std::shared_ptr<CommunicatorBackend> backend) : backend_(std::move(backend)) {}
+  explicit Communicator(std::shared_ptr<HostBackend> host, std::shared_ptr<DeviceBackend> device = nullptr)
+      : host_(std::move(host)), device_(std::move(device)) {}
 
-  int rank() const { return backend_ ? backend_->rank() : 0; }
-  int size() const { return backend_ ? backend_->size() : 1; }
-  const std::shared_ptr<CommunicatorBackend>& backend() const { return backend_; }
+  int rank() const { return host_ ? host_->rank() : 0; }
+  int size() const { return host_ ? host_->size() : 1; }
+  /// Null for the group of one, and for a group that knows host memory alone.
+  const std::shared_ptr<HostBackend>& host_backend() const { return host_; }
+  const std::shared_ptr<DeviceBackend>& device_backend() const { return device_; }
 
-  /// data [count] becomes the reduction over all ranks, in rank order on every rank: the same bits everywhere.
-  template <class T>
-  Request all_reduce(T* data, index_t count, Reduce op = Reduce::sum) {
-    return size() == 1 ? Request() : backend_->all_reduce(data, count, type_of<T>(), op);
+  // ---- tensors, on a queue ----
+
+  /// `data` becomes the reduction over all ranks; the same bits on every rank.
+  template <class T, class D>
+  Request all_reduce(typename D::Queue& queue, TensorView<T, D> data, Reduce op = Reduce::sum) {
+    if (size() == 1) return {};
+    return backend_of<D>().all_reduce(AnyQueue(queue), packed(data).data(), data.count(), type_of<T>(), op);
   }
-  /// receive [size * count] becomes the ranks' send [count], in rank order. send may be receive + rank * count (in
-  /// place).
-  template <class T>
-  Request all_gather(const T* send, T* receive, index_t count) {
-    if (size() > 1) return backend_->all_gather(send, receive, count, type_of<T>());
-    copy_alone(send, receive, count);
-    return {};
+  /// The same for many tensors, of sizes and types of their own, as one operation.
+  template <class D>
+  class ReduceView {
+   public:
+    template <class T>
+    ReduceView(TensorView<T, D> data)  // NOLINT: implicit, so that a list of views is a list of these
+        : data_(packed(data).data()),
+          count_(data.count()),
+          type_([](const Communicator& c) { return c.type_of<T>(); }) {}
+
+   private:
+    friend class Communicator;
+    void* data_;
+    index_t count_;
+    DType (*type_)(const Communicator&);
+  };
+  template <class D>
+  Request all_reduce_each(typename D::Queue& queue, std::span<const ReduceView<D>> data, Reduce op = Reduce::sum) {
+    if (size() == 1) return {};
+    std::vector<Buffer> buffers;
+    for (const ReduceView<D>& d : data) buffers.push_back({d.data_, d.count_, d.type_(*this)});
+    return backend_of<D>().all_reduce_each(AnyQueue(queue), buffers, op);
   }
-  /// receive [count] becomes block `rank` of the reduction of send [size * count]. In place: receive = send + rank *
-  /// count.
-  template <class T>
-  Request reduce_scatter(const T* send, T* receive, index_t count, Reduce op = Reduce::sum) {
-    if (size() > 1) return backend_->reduce_scatter(send, receive, count, type_of<T>(), op);
-    copy_alone(send, receive, count);
-    return {};
+  /// receive [size n] becomes the ranks' send [n], in rank order. `send` may be its own block of `receive`.
+  template <class T, class D>
+  Request all_gather(typename D::Queue& queue, In<T, D> send, TensorView<T, D> receive) {
+    check_count("all_gather", "receives", receive.count(), size() * send.count());
+    if (size() == 1) return copy_alone<T, D>(queue, send, receive);
+    return backend_of<D>().all_gather(AnyQueue(queue), packed(send).data(), packed(receive).data(), send.count(),
+                                      type_of<T>());
   }
-  /// send_counts[r] elements of send go to rank r, receive_counts[r] come from it, each packed in rank order.
-  template <class T>
-  Request all_to_all(const T* send, std::span<const index_t> send_counts, T* receive,
-                     std::span<const index_t> receive_counts) {
-    if (size() > 1) return backend_->all_to_all(send, send_counts, receive, receive_counts, type_of<T>());
-    copy_alone(send, receive, receive_counts[0]);
-    return {};
+  /// receive [n] becomes this rank's block of the reduction of send [size n]. It may be its own block of `send`.
+  template <class T, class D>
+  Request reduce_scatter(typename D::Queue& queue, In<T, D> send, TensorView<T, D> receive, Reduce op = Reduce::sum) {
+    check_count("reduce_scatter", "sends", send.count(), size() * receive.count());
+    if (size() == 1) return copy_alone<T, D>(queue, send, receive);
+    return backend_of<D>().reduce_scatter(AnyQueue(queue), packed(send).data(), packed(receive).data(), receive.count(),
+                                          type_of<T>(), op);
   }
-  template <class T>
-  Request broadcast(T* data, index_t count, int root) {
-    return size() == 1 ? Request() : backend_->broadcast(data, count, type_of<T>(), root);
+  /// Rows of `send` go to the ranks, and rows from them come to `receive`, packed in rank order. Views of one dimension
+  /// have rows of one element. Views may have more rows than the counts say.
+  template <class T, class D>
+  Request all_to_all(typename D::Queue& queue, In<T, D> send, TensorView<T, D> receive, const RowCounts<D>& rows) {
+    const index_t width = row_width(receive);
+    if (width != row_width(send))
+      fail(concat("all_to_all: rows of ", row_width(send), " elements are sent, of ", width, " received"));
+    const auto elements = [&](std::vector<index_t> counts, const char* what, index_t room) {
+      if (std::ssize(counts) != size()) fail(concat("all_to_all takes one count a rank, not ", counts.size()));
+      for (index_t& n : counts) n *= width;
+      if (const index_t all = std::accumulate(counts.begin(), counts.end(), index_t{0}); all > room)
+        fail(concat("all_to_all ", what, " ", all, " elements, and the view has ", room));
+      return counts;
+    };
+    const std::vector<index_t> sent = elements(rows.sent(queue), "sends", send.count()),
+                               received = elements(rows.received(queue), "receives", receive.count());
+    if (size() == 1) {
+      if (sent[0] != received[0]) fail("all_to_all: a rank receives from itself what it sends to itself");
+      return copy_alone<T, D>(queue, {send.data(), {sent[0]}}, {receive.data(), {sent[0]}});
+    }
+    return backend_of<D>().all_to_all(AnyQueue(queue), packed(send).data(), sent, packed(receive).data(), received,
+                                      type_of<T>());
   }
-  /// Messages between two ranks match by tag, in order within a tag. A rank may not send to itself.
-  template <class T>
-  Request send(const T* data, index_t count, int peer, int tag) {
+  /// `data` becomes that of rank `root` of the group.
+  template <class T, class D>
+  Request broadcast(typename D::Queue& queue, TensorView<T, D> data, int root) {
+    if (root < 0 || root >= size()) fail(concat("rank ", root, " is no root in a group of ", size()));
+    if (size() == 1) return {};
+    return backend_of<D>().broadcast(AnyQueue(queue), packed(data).data(), data.count(), type_of<T>(), root);
+  }
+  /// Messages arrive in the order in which they were sent on their channel. Both ends use each channel in one order;
+  /// across channels any order will do. A rank may not send to itself.
+  template <class T, class D>
+  Request send(typename D::Queue& queue, TensorView<T, D> data, int peer, Channel channel) {
     check_peer(peer);
-    return backend_->send(data, count, type_of<T>(), peer, tag);
+    return backend_of<D>().send(AnyQueue(queue), packed(data).data(), data.count(), type_of<T>(), peer, channel);
+  }
+  template <class T, class D>
+  Request receive(typename D::Queue& queue, TensorView<T, D> data, int peer, Channel channel) {
+    check_peer(peer);
+    return backend_of<D>().receive(AnyQueue(queue), packed(data).data(), data.count(), type_of<T>(), peer, channel);
+  }
+  /// Prepares a channel for messages in D's memory. Both ends call it, before the first message: where ranks have many
+  /// channels, all of them in one order (say, that of Channel), or they wait for each other. A channel that was not
+  /// prepared is at its first message, which then waits for the other end.
+  template <class D>
+  void connect(int source, int destination, Channel channel) {
+    check_peer(source == rank() ? destination : source);
+    backend_of<D>().connect(source, destination, channel);
+  }
+
+  // ---- values of the host, for control: these wait ----
+
+  /// Reduces values in place, over all ranks.
+  template <class T>
+  void reduce_values(std::span<T> values, Reduce op = Reduce::sum) {
+    Cpu::Queue here;
+    check_device();
+    all_reduce<T, Cpu>(here, {values.data(), {std::ssize(values)}}, op).wait(here);
   }
   template <class T>
-  Request receive(T* data, index_t count, int peer, int tag) {
-    check_peer(peer);
-    return backend_->receive(data, count, type_of<T>(), peer, tag);
+  T reduce_value(T value, Reduce op = Reduce::sum) {
+    reduce_values(std::span<T>(&value, 1), op);
+    return value;
   }
+  /// The value that `root` gave.
+  template <class T>
+  T broadcast_value(T value, int root) {
+    Cpu::Queue here;
+    check_device();
+    broadcast<T, Cpu>(here, {&value, {1}}, root).wait(here);
+    return value;
+  }
+  /// The ranks' values, by rank.
+  template <class T>
+  std::vector<T> gather_values(const T& value) {
+    Cpu::Queue here;
+    check_device();
+    std::vector<T> all(static_cast<std::size_t>(size()));
+    all_gather<T, Cpu>(here, TensorView<const T, Cpu>(&value, {1}), {all.data(), {size()}}).wait(here);
+    return all;
+  }
+  /// Returns when all ranks' hosts have called it.
   void barrier() {
-    if (size() > 1) backend_->barrier().wait();
+    check_device();
+    if (size() > 1) host_->barrier().wait();
   }
+
+  // ---- groups ----
+
   /// The group of these ranks of this group, in this order. Collective among them alone. `name` (an axis) appears in
   /// errors and counts.
-  Communicator group(std::span<const int> ranks, std::string name) {
-    return backend_ && ranks.size() > 1 ? Communicator(backend_->group(ranks, std::move(name))) : Communicator();
+  Communicator group(std::span<const int> ranks, const std::string& name) {
+    return host_ && ranks.size() > 1 ? beside(host_->group(ranks, name), name) : Communicator();
   }
   /// The ranks that gave the same color, ordered by key, then by rank. Collective. A negative color joins no group: the
   /// result is the group of one.
-  Communicator split(int color, int key, std::string name) {
-    return backend_ ? Communicator(backend_->split(color, key, std::move(name))) : Communicator();
+  Communicator split(int color, int key, const std::string& name) {
+    return host_ ? beside(host_->split(color, key, name), name) : Communicator();
   }
   /// Returns the timeout before.
   std::chrono::milliseconds set_timeout(std::chrono::milliseconds timeout) {
-    return backend_ ? backend_->set_timeout(timeout) : timeout;
+    if (device_) device_->set_timeout(timeout);
+    return host_ ? host_->set_timeout(timeout) : timeout;
   }
   void set_step(std::int64_t step) {
-    if (backend_) backend_->set_step(step);
+    if (device_) device_->set_step(step);
+    if (host_) host_->set_step(step);
   }
 
  private:
+  Communicator beside(std::shared_ptr<HostBackend> host, const std::string& name) const {
+    return Communicator(host, device_ && host ? device_->over(host, name) : nullptr);
+  }
+  template <class D>
+  CommunicatorBackend& backend_of() const {
+    if constexpr (std::is_same_v<D, Cpu> || !D::has_storage) {
+      return *host_;
+    } else {
+      if (!device_)
+        fail(concat("this group of ", size(), " ranks knows the host's memory alone, not that of ", D::name,
+                    ": make its world by world_on (ashlar/comm/world.hpp)"));
+      return *device_;
+    }
+  }
+  void check_device() {
+    if (device_) device_->check_alive();
+  }
   void check_peer(int peer) const {
     if (peer < 0 || peer >= size() || peer == rank())
       fail(concat("rank ", rank(), " of a group of ", size(), " can't exchange messages with rank ", peer));
   }
+  static void check_count(const char* operation, const char* what, index_t count, index_t expected) {
+    if (count != expected) fail(concat(operation, " ", what, " ", expected, " elements, and the view has ", count));
+  }
+  template <class T, class D>
+  static const TensorView<T, D>& packed(const TensorView<T, D>& view) {
+    if (!view.contiguous())
+      fail("a communicator takes contiguous views, not " + to_string(view.shape()) + " with gaps");
+    return view;
+  }
+  template <class T, class D>
+  static index_t row_width(const TensorView<T, D>& view) {
+    return view.rank() < 2 ? 1 : view.cols();
+  }
   template <class T>
   DType type_of() const {
     if constexpr (std::is_same_v<std::remove_const_t<T>, MetaFloat>)
-      return backend_->meta_float();
+      return host_->meta_float();
     else
       return dtype_of<T>;
   }
-  template <class T>
-  static void copy_alone(const T* send, T* receive, index_t count) {
-    if (send != receive && send && receive)
-      for (index_t i = 0; i < count; ++i) receive[i] = send[i];
+  template <class T, class D>
+  static Request copy_alone(typename D::Queue& queue, TensorView<const T, D> from, TensorView<T, D> to) {
+    if (from.data() != to.data())
+      D::copy(queue, to.data(), from.data(), static_cast<std::size_t>(packed(from).count()) * sizeof(T));
+    static_cast<void>(packed(to));
+    return {};
   }
-  std::shared_ptr<CommunicatorBackend> backend_;
+
+  std::shared_ptr<HostBackend> host_;
+  std::shared_ptr<DeviceBackend> device_;
 };
 
 }  // namespace ashlar::inline v0

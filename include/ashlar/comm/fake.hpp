@@ -5,6 +5,7 @@
 #include <bit>
 #include <map>
 
+#include "ashlar/comm/communicator.hpp"
 #include "ashlar/comm/operation.hpp"
 #include "ashlar/comm/reduce.hpp"
 
@@ -35,7 +36,7 @@ namespace detail {
 
 /// A rank of a world that is not there. See Fake.
 template <class CompiledOnce = void>
-class FakeBackend final : public CommunicatorBackend {
+class FakeBackend final : public HostBackend {
  public:
   FakeBackend(int rank, int size, std::shared_ptr<FakeCounts> counts, std::string name, DType meta_float = DType::f32)
       : rank_(rank), size_(size), counts_(std::move(counts)), name_(std::move(name)), meta_float_(meta_float) {}
@@ -43,35 +44,35 @@ class FakeBackend final : public CommunicatorBackend {
   int rank() const override { return rank_; }
   int size() const override { return size_; }
 
-  Request all_reduce(void* data, index_t count, DType type, Reduce op) override {
+  Request all_reduce(AnyQueue, void* data, index_t count, DType type, Reduce op) override {
     count_traffic(2 * (size_ - 1), ceil_div(2 * (size_ - 1) * bytes(count, type), size_));
     reduce(data, data, count, type, op);
     return {};
   }
-  Request all_gather(const void* send, void* receive, index_t count, DType type) override {
+  Request all_gather(AnyQueue, const void* send, void* receive, index_t count, DType type) override {
     count_traffic(size_ - 1, (size_ - 1) * bytes(count, type));
     if (send && receive)
       for (int r = 0; r < size_; ++r) copy_elements(advance(receive, r * count, type), send, count, type);
     return {};
   }
-  Request reduce_scatter(const void* send, void* receive, index_t count, DType type, Reduce op) override {
+  Request reduce_scatter(AnyQueue, const void* send, void* receive, index_t count, DType type, Reduce op) override {
     count_traffic(size_ - 1, (size_ - 1) * bytes(count, type));
     if (send) reduce(advance(send, rank_ * count, type), receive, count, type, op);
     return {};
   }
-  Request all_to_all(const void* send, std::span<const index_t> send_counts, void* receive,
+  Request all_to_all(AnyQueue, const void* send, std::span<const index_t> send_counts, void* receive,
                      std::span<const index_t> receive_counts, DType type) override;
-  Request broadcast(void*, index_t count, DType type, int root) override {
+  Request broadcast(AnyQueue, void*, index_t count, DType type, int root) override {
     check(root >= 0 && root < size_, "the root of a broadcast is a rank of the group");
     const bool last = (rank_ + 1) % size_ == root;
     count_traffic(last ? 0 : 1, last ? 0 : bytes(count, type));
     return {};
   }
-  Request send(const void*, index_t count, DType type, int, int) override {
+  Request send(AnyQueue, const void*, index_t count, DType type, int, Channel) override {
     count_traffic(1, bytes(count, type));
     return {};
   }
-  Request receive(void* data, index_t count, DType type, int, int) override {
+  Request receive(AnyQueue, void* data, index_t count, DType type, int, Channel) override {
     if (data && count > 0) std::memset(data, 0, static_cast<std::size_t>(bytes(count, type)));
     return {};
   }
@@ -80,14 +81,14 @@ class FakeBackend final : public CommunicatorBackend {
     return {};
   }
 
-  std::shared_ptr<CommunicatorBackend> group(std::span<const int> ranks, std::string name) override {
+  std::shared_ptr<HostBackend> group(std::span<const int> ranks, std::string name) override {
     const auto me = std::ranges::find(ranks, rank_) - ranks.begin();
     check(me < std::ssize(ranks), "a rank can't make a group that it does not belong to");
     return std::make_shared<FakeBackend>(static_cast<int>(me), static_cast<int>(ranks.size()), counts_, std::move(name),
                                          meta_float_);
   }
   /// Not possible: the colors of the other ranks are theirs to know.
-  std::shared_ptr<CommunicatorBackend> split(int, int, std::string) override {
+  std::shared_ptr<HostBackend> split(int, int, std::string) override {
     fail("a Fake communicator can't split, because the other ranks' colors are unknown: use group(ranks, name)");
   }
   std::chrono::milliseconds set_timeout(std::chrono::milliseconds timeout) override { return timeout; }
@@ -122,8 +123,8 @@ class FakeBackend final : public CommunicatorBackend {
 /// Every rank sends this one the block that this one sends itself, so with real buffers all receive_counts must equal
 /// that block's (as they do where the counts were exchanged through the same communicator).
 template <class CompiledOnce>
-Request FakeBackend<CompiledOnce>::all_to_all(const void* send, std::span<const index_t> send_counts, void* receive,
-                                              std::span<const index_t> receive_counts, DType type) {
+Request FakeBackend<CompiledOnce>::all_to_all(AnyQueue, const void* send, std::span<const index_t> send_counts,
+                                              void* receive, std::span<const index_t> receive_counts, DType type) {
   const auto n = static_cast<std::size_t>(size_), me = static_cast<std::size_t>(rank_);
   check(send_counts.size() == n && receive_counts.size() == n, "all_to_all needs one count a rank");
   std::int64_t messages = 0, sent = 0;

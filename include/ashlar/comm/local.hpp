@@ -6,6 +6,7 @@
 #include <numeric>
 #include <thread>
 
+#include "ashlar/comm/communicator.hpp"
 #include "ashlar/comm/local_group.hpp"
 
 namespace ashlar::inline v0 {
@@ -18,23 +19,23 @@ namespace detail {
 
 /// One member of a LocalGroup. Collectives are carried out by the last rank to call them, in rank order; send copies.
 template <class CompiledOnce = void>
-class LocalBackend final : public CommunicatorBackend {
+class LocalBackend final : public HostBackend {
  public:
   LocalBackend(std::shared_ptr<LocalGroup> group, int rank) : group_(std::move(group)), rank_(rank) {}
 
   int rank() const override { return rank_; }
   int size() const override { return static_cast<int>(group_->ranks.size()); }
 
-  Request all_reduce(void* data, index_t count, DType type, Reduce op) override {
+  Request all_reduce(AnyQueue, void* data, index_t count, DType type, Reduce op) override {
     return post({Operation::Kind::all_reduce, count, type, op}, {data, data});
   }
-  Request all_gather(const void* send, void* receive, index_t count, DType type) override {
+  Request all_gather(AnyQueue, const void* send, void* receive, index_t count, DType type) override {
     return post({Operation::Kind::all_gather, count, type}, {send, receive});
   }
-  Request reduce_scatter(const void* send, void* receive, index_t count, DType type, Reduce op) override {
+  Request reduce_scatter(AnyQueue, const void* send, void* receive, index_t count, DType type, Reduce op) override {
     return post({Operation::Kind::reduce_scatter, count, type, op}, {send, receive});
   }
-  Request all_to_all(const void* send, std::span<const index_t> send_counts, void* receive,
+  Request all_to_all(AnyQueue, const void* send, std::span<const index_t> send_counts, void* receive,
                      std::span<const index_t> receive_counts, DType type) override {
     const auto n = static_cast<std::size_t>(size());
     check(send_counts.size() == n && receive_counts.size() == n, "all_to_all needs one count a rank");
@@ -42,15 +43,15 @@ class LocalBackend final : public CommunicatorBackend {
         {Operation::Kind::all_to_all, 0, type},
         {send, receive, {send_counts.begin(), send_counts.end()}, {receive_counts.begin(), receive_counts.end()}});
   }
-  Request broadcast(void* data, index_t count, DType type, int root) override {
+  Request broadcast(AnyQueue, void* data, index_t count, DType type, int root) override {
     check(root >= 0 && root < size(), "the root of a broadcast is a rank of the group");
     return post({Operation::Kind::broadcast, count, type, Reduce::sum, root}, {data, data});
   }
   Request barrier() override { return post({Operation::Kind::barrier}, {}); }
 
-  Request send(const void* data, index_t count, DType type, int peer, int tag) override;
-  Request receive(void* data, index_t count, DType type, int peer, int tag) override;
-  std::shared_ptr<CommunicatorBackend> group(std::span<const int> ranks, std::string name) override;
+  Request send(AnyQueue, const void* data, index_t count, DType type, int peer, Channel channel) override;
+  Request receive(AnyQueue, void* data, index_t count, DType type, int peer, Channel channel) override;
+  std::shared_ptr<HostBackend> group(std::span<const int> ranks, std::string name) override;
 
   std::chrono::milliseconds set_timeout(std::chrono::milliseconds timeout) override {
     const std::lock_guard lock(group_->world->mutex);
@@ -78,11 +79,12 @@ struct LocalBackend<CompiledOnce>::Collective final : Request::State {
              std::shared_ptr<LocalOperation> operation)
       : group_(std::move(group)), rank_(rank), deadline_(deadline), operation_(std::move(operation)) {}
 
-  void wait() override { group_->wait(rank_, *operation_, deadline_); }
+  void wait(AnyQueue) override { group_->wait(rank_, *operation_, deadline_); }
   bool test() override {
     const std::lock_guard lock(group_->world->mutex);
     return operation_->over() || group_->world->dead >= 0 || Clock::now() >= deadline_;
   }
+  void abandon() noexcept override { group_->abandon(rank_, *operation_); }
 
  private:
   std::shared_ptr<LocalGroup> group_;
@@ -104,11 +106,11 @@ struct LocalBackend<CompiledOnce>::Receive final : Request::State {
   Receive(std::shared_ptr<LocalGroup> group, int rank, Clock::time_point deadline, const Operation& what, void* target)
       : group_(std::move(group)), rank_(rank), deadline_(deadline), what_(what), target_(target) {}
 
-  void wait() override {
+  void wait(AnyQueue) override {
     LocalWorldState& world = *group_->world;
     {
       std::unique_lock lock(world.mutex);
-      if (std::uncaught_exceptions() == 0) world.changed.wait_until(lock, deadline_, [&] { return over(); });
+      world.changed.wait_until(lock, deadline_, [&] { return over(); });
       if (!message->filled) give_up();
       if (message->sent.count != what_.count || message->sent.type != what_.type)
         throw CommError(concat(group_->error_start(rank_, what_), "it met a ", to_string(message->sent)));
@@ -119,13 +121,19 @@ struct LocalBackend<CompiledOnce>::Receive final : Request::State {
     const std::lock_guard lock(group_->world->mutex);
     return over() || Clock::now() >= deadline_;
   }
+  /// The message, if it comes, is dropped: nobody else has the buffer.
+  void abandon() noexcept override {
+    const std::lock_guard lock(group_->world->mutex);
+    if (!message->filled) std::erase(line().expected, message);
+  }
 
   std::shared_ptr<LocalMessage> message;
 
  private:
+  LocalGroup::Line& line() { return group_->lines[{what_.peer, rank_, what_.channel}]; }
   bool over() const { return message->filled || group_->world->dead >= 0 || group_->rank_state(what_.peer).ended; }
   [[noreturn]] void give_up() {
-    std::erase(group_->channels[{what_.peer, rank_, what_.tag}].expected, message);
+    std::erase(line().expected, message);
     group_->check_alive(rank_, what_);
     const std::string peer = concat("rank ", group_->world_rank(what_.peer)), start = group_->error_start(rank_, what_);
     if (over()) throw CommError(start + peer + " ended without sending it");
@@ -141,41 +149,43 @@ struct LocalBackend<CompiledOnce>::Receive final : Request::State {
 };
 
 template <class CompiledOnce>
-Request LocalBackend<CompiledOnce>::send(const void* data, index_t count, DType type, int peer, int tag) {
-  const Operation what{Operation::Kind::send, count, type, Reduce::sum, peer, tag};
+Request LocalBackend<CompiledOnce>::send(AnyQueue, const void* data, index_t count, DType type, int peer,
+                                         Channel channel) {
+  const Operation what{Operation::Kind::send, count, type, Reduce::sum, peer, channel};
   const auto* bytes = static_cast<const std::byte*>(data);
   std::vector<std::byte> copy(bytes, bytes + static_cast<std::size_t>(count) * size_of(type));
   const std::lock_guard lock(group_->world->mutex);
   group_->check_alive(rank_, what);
-  LocalGroup::Channel& channel = group_->channels[{rank_, peer, tag}];
-  if (channel.expected.empty()) {
-    channel.sent.push_back(std::make_shared<LocalMessage>(LocalMessage{what, std::move(copy), true}));
+  LocalGroup::Line& line = group_->lines[{rank_, peer, channel}];
+  if (line.expected.empty()) {
+    line.sent.push_back(std::make_shared<LocalMessage>(LocalMessage{what, std::move(copy), true}));
   } else {
-    *channel.expected.front() = {what, std::move(copy), true};
-    channel.expected.pop_front();
+    *line.expected.front() = {what, std::move(copy), true};
+    line.expected.pop_front();
     group_->world->changed.notify_all();
   }
   return {};
 }
 
 template <class CompiledOnce>
-Request LocalBackend<CompiledOnce>::receive(void* data, index_t count, DType type, int peer, int tag) {
-  const Operation what{Operation::Kind::receive, count, type, Reduce::sum, peer, tag};
+Request LocalBackend<CompiledOnce>::receive(AnyQueue, void* data, index_t count, DType type, int peer,
+                                            Channel channel) {
+  const Operation what{Operation::Kind::receive, count, type, Reduce::sum, peer, channel};
   auto state = std::make_shared<Receive>(group_, rank_, deadline(), what, data);
   const std::lock_guard lock(group_->world->mutex);
   group_->check_alive(rank_, what);
-  LocalGroup::Channel& channel = group_->channels[{peer, rank_, tag}];
-  if (channel.sent.empty()) {
-    state->message = channel.expected.emplace_back(std::make_shared<LocalMessage>());
+  LocalGroup::Line& line = group_->lines[{peer, rank_, channel}];
+  if (line.sent.empty()) {
+    state->message = line.expected.emplace_back(std::make_shared<LocalMessage>());
   } else {
-    state->message = channel.sent.front();
-    channel.sent.pop_front();
+    state->message = line.sent.front();
+    line.sent.pop_front();
   }
   return Request(std::move(state));
 }
 
 template <class CompiledOnce>
-std::shared_ptr<CommunicatorBackend> LocalBackend<CompiledOnce>::group(std::span<const int> ranks, std::string name) {
+std::shared_ptr<HostBackend> LocalBackend<CompiledOnce>::group(std::span<const int> ranks, std::string name) {
   std::vector<int> members;
   for (int r : ranks) {
     check(r >= 0 && r < size(), "a group is made of ranks of the group that it comes from");

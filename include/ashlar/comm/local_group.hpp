@@ -1,5 +1,5 @@
 // LocalGroup: where the threads of a Local group meet. Collectives pair up by sequence number, messages by
-// (source, destination, tag); whoever waits learns when a rank dies, ends or does not come.
+// (source, destination, channel); whoever waits learns when a rank dies, ends or does not come.
 // Used by comm/local.hpp (read that next).
 #pragma once
 
@@ -93,7 +93,7 @@ struct LocalMessage {
 };
 
 struct LocalGroup {
-  struct Channel {
+  struct Line {
     std::deque<std::shared_ptr<LocalMessage>> sent, expected;
   };
 
@@ -102,7 +102,7 @@ struct LocalGroup {
   std::string name;
   std::vector<std::uint64_t> posted = std::vector<std::uint64_t>(ranks.size(), 0);  // operations a member has called
   std::map<std::uint64_t, std::shared_ptr<LocalOperation>> open = {};               // that not all have called
-  std::map<std::tuple<int, int, int>, Channel> channels = {};                       // by source, destination, tag
+  std::map<std::tuple<int, int, Channel>, Line> lines = {};                         // by source, destination, channel
 
   int world_rank(int member) const { return ranks[static_cast<std::size_t>(member)]; }
   LocalWorldState::Rank& rank_state(int member) const {
@@ -122,6 +122,9 @@ struct LocalGroup {
   /// Blocks until the operation is done, or throws.
   template <class CompiledOnce = void>
   void wait(int member, LocalOperation& operation, Clock::time_point deadline);
+  /// The member's buffers go away: the operation can't be carried out any more, and for the others this rank has died.
+  template <class CompiledOnce = void>
+  void abandon(int member, LocalOperation& operation) noexcept;
 };
 
 template <class CompiledOnce>
@@ -212,9 +215,6 @@ template <class CompiledOnce>
 void LocalGroup::wait(int member, LocalOperation& operation, Clock::time_point deadline) {
   using Phase = LocalOperation::Phase;
   std::unique_lock lock(world->mutex);
-  // An exception that leaves a request pending takes the buffers away: for the others, this rank has died.
-  if (operation.phase == Phase::gathering && std::uncaught_exceptions() > 0)
-    world->die_locked(world_rank(member), "an exception left its " + to_string(operation.what) + " pending");
   std::vector<int> missing;
   const auto given_up = [&] {  // whether a rank that has not arrived never will
     missing.clear();
@@ -245,6 +245,17 @@ void LocalGroup::wait(int member, LocalOperation& operation, Clock::time_point d
   }
   check_alive(member, operation.what);
   throw CommError(error_start(member, operation.what) + operation.error);
+}
+
+template <class CompiledOnce>
+void LocalGroup::abandon(int member, LocalOperation& operation) noexcept {
+  using Phase = LocalOperation::Phase;
+  std::unique_lock lock(world->mutex);
+  world->changed.wait(lock, [&] { return operation.phase != Phase::running; });  // another rank is using the buffers
+  if (operation.phase != Phase::gathering) return;
+  operation.phase = Phase::failed;
+  operation.error = concat("rank ", world_rank(member), " gave up: its ", to_string(operation.what), " was abandoned");
+  world->die_locked(world_rank(member), "its " + to_string(operation.what) + " was abandoned");
 }
 
 }  // namespace ashlar::inline v0::detail

@@ -2,6 +2,7 @@
 // Read next: comm/mpi_operation.hpp (how operations make progress, and end when they can't).
 #pragma once
 
+#include "ashlar/comm/communicator.hpp"
 #include "ashlar/comm/mpi_operation.hpp"
 #include "ashlar/comm/reduce.hpp"
 
@@ -56,23 +57,24 @@ struct MpiExtent {
 /// sends each rank its block of all buffers, adds there, and gathers the sums: the bytes of a ring, in two stages.
 /// Collectives that do not match between ranks are not looked for: they time out, or MPI notices that a message is too
 /// long.
-class MpiBackend final : public CommunicatorBackend {
+class MpiBackend final : public HostBackend {
  public:
   explicit MpiBackend(std::shared_ptr<MpiGroup> group) : group_(std::move(group)) {}
 
   int rank() const override { return group_->rank; }
   int size() const override { return group_->size(); }
-  inline Request all_reduce(void* data, index_t count, DType type, Reduce op) override;
-  inline Request all_gather(const void* send, void* receive, index_t count, DType type) override;
+  inline Request all_reduce(AnyQueue, void* data, index_t count, DType type, Reduce op) override;
+  inline Request all_gather(AnyQueue, const void* send, void* receive, index_t count, DType type) override;
   /// Takes scratch memory of the size of `send`.
-  inline Request reduce_scatter(const void* send, void* receive, index_t count, DType type, Reduce op) override;
-  inline Request all_to_all(const void* send, std::span<const index_t> send_counts, void* receive,
+  inline Request reduce_scatter(AnyQueue, const void* send, void* receive, index_t count, DType type,
+                                Reduce op) override;
+  inline Request all_to_all(AnyQueue, const void* send, std::span<const index_t> send_counts, void* receive,
                             std::span<const index_t> receive_counts, DType type) override;
-  inline Request broadcast(void* data, index_t count, DType type, int root) override;
-  inline Request send(const void* data, index_t count, DType type, int peer, int tag) override;
-  inline Request receive(void* data, index_t count, DType type, int peer, int tag) override;
+  inline Request broadcast(AnyQueue, void* data, index_t count, DType type, int root) override;
+  inline Request send(AnyQueue, const void* data, index_t count, DType type, int peer, Channel channel) override;
+  inline Request receive(AnyQueue, void* data, index_t count, DType type, int peer, Channel channel) override;
   inline Request barrier() override;
-  inline std::shared_ptr<CommunicatorBackend> group(std::span<const int> ranks, std::string name) override;
+  inline std::shared_ptr<HostBackend> group(std::span<const int> ranks, std::string name) override;
   std::chrono::milliseconds set_timeout(std::chrono::milliseconds timeout) override {
     return std::exchange(group_->context->timeout, timeout);
   }
@@ -88,6 +90,16 @@ class MpiBackend final : public CommunicatorBackend {
   std::shared_ptr<MpiGroup> group_;
 };
 
+/// A channel's tag: MPI promises tags up to 32767.
+inline int tag_of(const Channel& c) {
+  constexpr int streams = 8, tags = 32768;
+  const int tag = (c.boundary * 2 + c.gradient) * streams + c.stream;
+  if (c.boundary < 0 || c.stream < 0 || c.stream >= streams || tag >= tags)
+    fail(concat(to_string(c), " can't be used over MPI: there are boundaries 0 to ", tags / 2 / streams - 1,
+                " and streams 0 to ", streams - 1));
+  return tag;
+}
+
 /// target = the reduction of the `n` consecutive blocks of `blocks`, each [count].
 inline void reduce_consecutive(const std::byte* blocks, int n, void* target, index_t count, DType type, Reduce op) {
   std::vector<const void*> sources;
@@ -95,23 +107,15 @@ inline void reduce_consecutive(const std::byte* blocks, int n, void* target, ind
   reduce_in_order(sources, target, count, type, op);
 }
 
-inline Request MpiBackend::all_reduce(void* data, index_t count, DType type, Reduce op) {
+inline Request MpiBackend::all_reduce(AnyQueue queue, void* data, index_t count, DType type, Reduce op) {
   constexpr std::size_t small = 1024;  // bytes: below, one stage of larger messages takes less time than two
   if (count < size() || static_cast<std::size_t>(count) * size_of(type) <= small)
     return reduce_small(data, count, type, op);
   if (count <= max_count()) return reduce_blocks(data, count, type, op);
-  struct Several final : Request::State {
-    void wait() override {
-      for (Request& part : parts) part.wait();
-    }
-    bool test() override {
-      return std::ranges::all_of(parts, [](Request& part) { return part.test(); });
-    }
-    std::vector<Request> parts;
-  };
-  auto several = std::make_shared<Several>();
+  auto several = std::make_shared<SeveralRequests>();
   for (index_t begin = 0; begin < count; begin += max_count())
-    several->parts.push_back(all_reduce(advance(data, begin, type), std::min(max_count(), count - begin), type, op));
+    several->parts.push_back(
+        all_reduce(queue, advance(data, begin, type), std::min(max_count(), count - begin), type, op));
   return Request(std::move(several));
 }
 
@@ -155,7 +159,7 @@ inline Request MpiBackend::reduce_blocks(void* data, index_t count, DType type, 
   return operation->start();
 }
 
-inline Request MpiBackend::all_gather(const void* send, void* receive, index_t count, DType type) {
+inline Request MpiBackend::all_gather(AnyQueue, const void* send, void* receive, index_t count, DType type) {
   const auto operation = begin({Kind::all_gather, count, type});
   const bool in_place = send == advance(receive, rank() * count, type);
   const MpiExtent extent(count, type, max_count());
@@ -165,7 +169,8 @@ inline Request MpiBackend::all_gather(const void* send, void* receive, index_t c
   return operation->start();
 }
 
-inline Request MpiBackend::reduce_scatter(const void* send, void* receive, index_t count, DType type, Reduce op) {
+inline Request MpiBackend::reduce_scatter(AnyQueue, const void* send, void* receive, index_t count, DType type,
+                                          Reduce op) {
   const auto operation = begin({Kind::reduce_scatter, count, type, op});
   std::byte* blocks = operation->scratch(size() * count);
   const MpiExtent extent(count, type, max_count());
@@ -177,7 +182,7 @@ inline Request MpiBackend::reduce_scatter(const void* send, void* receive, index
 }
 
 /// One message for each pair of ranks that have rows to exchange, on `second`, where no other messages are.
-inline Request MpiBackend::all_to_all(const void* send, std::span<const index_t> send_counts, void* receive,
+inline Request MpiBackend::all_to_all(AnyQueue, const void* send, std::span<const index_t> send_counts, void* receive,
                                       std::span<const index_t> receive_counts, DType type) {
   const auto n = static_cast<std::size_t>(size()), me = static_cast<std::size_t>(rank());
   check(send_counts.size() == n && receive_counts.size() == n, "all_to_all needs one count a rank");
@@ -205,7 +210,7 @@ inline Request MpiBackend::all_to_all(const void* send, std::span<const index_t>
   return operation->start();
 }
 
-inline Request MpiBackend::broadcast(void* data, index_t count, DType type, int root) {
+inline Request MpiBackend::broadcast(AnyQueue, void* data, index_t count, DType type, int root) {
   check(root >= 0 && root < size(), "the root of a broadcast is a rank of the group");
   const auto operation = begin({Kind::broadcast, count, type, Reduce::sum, root});
   const MpiExtent extent(count, type, max_count());
@@ -214,19 +219,20 @@ inline Request MpiBackend::broadcast(void* data, index_t count, DType type, int 
   return operation->start();
 }
 
-inline Request MpiBackend::send(const void* data, index_t count, DType type, int peer, int tag) {
-  const auto operation = begin({Kind::send, count, type, Reduce::sum, peer, tag});
+inline Request MpiBackend::send(AnyQueue, const void* data, index_t count, DType type, int peer, Channel channel) {
+  const auto operation = begin({Kind::send, count, type, Reduce::sum, peer, channel});
   const MpiExtent extent(count, type, max_count());
-  operation->check_call(MPI_Isend(data, extent.count, extent.type, peer, tag, group_->first, operation->add()),
-                        "MPI_Isend");
+  operation->check_call(
+      MPI_Isend(data, extent.count, extent.type, peer, tag_of(channel), group_->first, operation->add()), "MPI_Isend");
   return operation->start();
 }
 
-inline Request MpiBackend::receive(void* data, index_t count, DType type, int peer, int tag) {
-  const auto operation = begin({Kind::receive, count, type, Reduce::sum, peer, tag});
+inline Request MpiBackend::receive(AnyQueue, void* data, index_t count, DType type, int peer, Channel channel) {
+  const auto operation = begin({Kind::receive, count, type, Reduce::sum, peer, channel});
   const MpiExtent extent(count, type, max_count());
-  operation->check_call(MPI_Irecv(data, extent.count, extent.type, peer, tag, group_->first, operation->add(count)),
-                        "MPI_Irecv");
+  operation->check_call(
+      MPI_Irecv(data, extent.count, extent.type, peer, tag_of(channel), group_->first, operation->add(count)),
+      "MPI_Irecv");
   return operation->start();
 }
 
@@ -238,7 +244,7 @@ inline Request MpiBackend::barrier() {
 
 /// Making an MPI communicator blocks without a deadline. So the members first tell each other, with one, that all of
 /// them have come.
-inline std::shared_ptr<CommunicatorBackend> MpiBackend::group(std::span<const int> ranks, std::string name) {
+inline std::shared_ptr<HostBackend> MpiBackend::group(std::span<const int> ranks, std::string name) {
   MpiContext& context = *group_->context;
   const Operation what{Kind::group};
   if (!context.closed.empty()) throw CommError(group_->error_start(what) + context.closed);

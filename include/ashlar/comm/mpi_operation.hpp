@@ -116,7 +116,11 @@ class MpiOperation final : public Request::State, public std::enable_shared_from
     if (!between_two()) call_ = group_->calls++;
   }
 
-  inline void wait() override;
+  inline void wait(AnyQueue) override;
+  /// MPI still has the buffers: this rank can only end, and its launcher ends the others.
+  void abandon() noexcept override {
+    if (!done_) group_->context->fail_all(to_string(what_) + " was abandoned");
+  }
   bool test() override {
     if (!done_) group_->context->progress();
     return done_ || group_->context->broken || MpiClock::now() >= deadline_;
@@ -204,10 +208,8 @@ inline bool MpiOperation::advance() {
   return done_ = requests_.empty();
 }
 
-inline void MpiOperation::wait() {
+inline void MpiOperation::wait(AnyQueue) {
   MpiContext& context = *group_->context;
-  // While an exception unwinds the buffers go away: this rank can only end, and its launcher ends the others.
-  if (!done_ && std::uncaught_exceptions() > 0) return context.fail_all("an exception left a request pending");
   const bool in_time = poll_mpi(deadline_, [&] {
     if (!done_ && !context.broken) context.progress();
     return done_ || context.broken;

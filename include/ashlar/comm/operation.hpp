@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "ashlar/comm/communicator.hpp"
+#include "ashlar/comm/backend.hpp"
 
 namespace ashlar::inline v0 {
 
@@ -20,7 +20,7 @@ struct Operation {
   DType type = DType::u8;   // of the elements
   Reduce op = Reduce::sum;  // of reductions
   int peer = 0;             // of send and receive; the root of a broadcast
-  int tag = 0;              // of send and receive
+  Channel channel = {};     // of send and receive
   friend bool operator==(const Operation&, const Operation&) = default;
 };
 
@@ -30,7 +30,13 @@ constexpr std::string_view to_string(Operation::Kind kind) {
   return names[static_cast<int>(kind)];
 }
 
-/// "all_reduce (sum) of 1000 F32", "receive of 8 BF16 from rank 2 with tag 5".
+/// "channel 5", "channel 5 (gradients)", "channel 5, stream 1".
+inline std::string to_string(const Channel& c) {
+  return concat("channel ", c.boundary, c.gradient ? " (gradients)" : "",
+                c.stream ? concat(", stream ", c.stream) : std::string());
+}
+
+/// "all_reduce (sum) of 1000 F32", "receive of 8 BF16 from rank 2 on channel 5".
 inline std::string to_string(const Operation& o) {
   using Kind = Operation::Kind;
   std::string out(to_string(o.kind));
@@ -39,8 +45,8 @@ inline std::string to_string(const Operation& o) {
   out +=
       o.kind == Kind::all_to_all ? concat(" of ", to_string(o.type)) : concat(" of ", o.count, " ", to_string(o.type));
   if (o.kind == Kind::broadcast) out += concat(" from rank ", o.peer);
-  if (o.kind == Kind::send) out += concat(" to rank ", o.peer, " with tag ", o.tag);
-  if (o.kind == Kind::receive) out += concat(" from rank ", o.peer, " with tag ", o.tag);
+  if (o.kind == Kind::send) out += concat(" to rank ", o.peer, " on ", to_string(o.channel));
+  if (o.kind == Kind::receive) out += concat(" from rank ", o.peer, " on ", to_string(o.channel));
   return out;
 }
 

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "ashlar/comm/communicator.hpp"
+#include "ashlar/comm/backend.hpp"
 
 namespace ashlar::inline v0::detail {
 

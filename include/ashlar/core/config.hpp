@@ -30,6 +30,11 @@
 #define ASHLAR_WITH_MPI 0
 #endif
 
+// ASHLAR_WITH_NCCL=1: ranks on Cuda exchange by NCCL (set by the build with -DASHLAR_CUDA=ON, where NCCL is found).
+#if !defined(ASHLAR_WITH_NCCL)
+#define ASHLAR_WITH_NCCL 0
+#endif
+
 // ASHLAR_COMPILED: 0, the library is headers alone; 1, code that no recipe changes comes from a library that is
 // compiled once (ashlar_compile of the build); 2, this is that library. ASHLAR_INSTANCE stands before what it has: see
 // ashlar/instances.hpp.

@@ -95,8 +95,9 @@ constexpr Coordinates coordinates_of(const Degrees& d, int rank) {
   return at;
 }
 
-/// One rank's view of the mesh. Making one is collective over the world; copies share the groups. Groups of one cost
-/// nothing: their communicator is the default one.
+/// One rank's view of the mesh. Its groups exchange what the world's do: host memory, and the memory of a device where
+/// the world has a backend for it (comm/world.hpp). Making one is collective over the world; copies share the groups.
+/// Groups of one cost nothing: their communicator is the default one.
 class Mesh {
  public:
   /// A world of one rank.
@@ -109,11 +110,11 @@ class Mesh {
         world_(std::move(world)) {
     for (int a = 0; a < axes; ++a) {
       const auto axis = static_cast<Axis>(a);
-      communicators_[static_cast<std::size_t>(a)] = group(std::array{axis}, std::string(to_string(axis)));
+      groups_[static_cast<std::size_t>(a)] = make_group(std::array{axis}, std::string(to_string(axis)));
     }
     using enum Axis;
-    data_ = group(std::array{dp_replicate, dp_shard, cp}, "data");
-    data_and_tensor_ = group(std::array{dp_replicate, dp_shard, cp, tp}, "data_and_tensor");
+    data_ = make_group(std::array{dp_replicate, dp_shard, cp}, "data");
+    data_and_tensor_ = make_group(std::array{dp_replicate, dp_shard, cp, tp}, "data_and_tensor");
   }
 
   const Degrees& degrees() const { return degrees_; }
@@ -122,7 +123,7 @@ class Mesh {
   int degree(Axis axis) const { return degree(degrees_, axis); }
   int coordinate(Axis axis) const { return coordinate(here_, axis); }
   /// The ranks that differ from this one on that axis alone; the rank in it is coordinate(axis).
-  Communicator communicator(Axis axis) const { return communicators_[static_cast<std::size_t>(axis)]; }
+  Communicator group(Axis axis) const { return groups_[static_cast<std::size_t>(axis)]; }
 
   Communicator world() const { return world_; }
   /// dp_replicate x dp_shard x cp: sums of losses and of valid tokens.
@@ -148,14 +149,14 @@ class Mesh {
 
  private:
   static constexpr int axes = 7;
-  Communicator group(std::span<const Axis> varying, std::string name) {
-    return world_.group(members(degrees_, world_.rank(), varying), std::move(name));
+  Communicator make_group(std::span<const Axis> varying, const std::string& name) {
+    return world_.group(members(degrees_, world_.rank(), varying), name);
   }
 
   Degrees degrees_;
   Coordinates here_;
   Communicator world_, data_, data_and_tensor_;
-  std::array<Communicator, axes> communicators_;
+  std::array<Communicator, axes> groups_;
 };
 
 inline std::vector<int> Mesh::members(const Degrees& degrees, int rank, std::span<const Axis> varying) {

@@ -36,8 +36,8 @@ std::unique_ptr<Unit<E>> make_unit(std::vector<typename Declarations<E>::Entry> 
   const bool experts = !entries.empty() && entries.front().info.expert;
   return std::make_unique<Unit<E>>(
       std::move(entries),
-      UnitGroups{mesh.communicator(experts ? Axis::efsdp : Axis::dp_shard), mesh.communicator(Axis::dp_replicate),
-                 experts ? Communicator() : mesh.communicator(Axis::tp)},
+      UnitGroups{mesh.group(experts ? Axis::efsdp : Axis::dp_shard), mesh.group(Axis::dp_replicate),
+                 experts ? Communicator() : mesh.group(Axis::tp)},
       options);
 }
 

@@ -44,7 +44,7 @@ class Stage {
 
   template <class F>
   static void streams(Boundary& b, F&& f) {
-    Boundary::for_each_tensor([&](auto& x) { f(x.data(), x.count()); }, b);
+    Boundary::for_each_tensor([&](auto& x) { f(x); }, b);
   }
 
   /// Builds the layers of `range` and allocates their units. Throws ConfigError where the sizes have what the model
@@ -208,8 +208,8 @@ class Stage {
   }
 
   void join(Context<E>& c) const {
-    c.tensor_parallel = setup_.mesh.communicator(Axis::tp);
-    c.expert_parallel = setup_.mesh.communicator(Axis::ep);
+    c.tensor_parallel = setup_.mesh.group(Axis::tp);
+    c.expert_parallel = setup_.mesh.group(Axis::ep);
   }
   Context<E> context(int m, Slot& slot, Phase phase) {
     Context<E> c(setup_.queue, scratch_);

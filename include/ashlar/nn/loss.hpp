@@ -46,7 +46,7 @@ struct CrossEntropy {
     ops::cross_entropy_statistics<A>(c.queue, chunk.logits, chunk.targets, chunk.first_id, statistics);
     if (tensor_parallel(c)) {
       auto shards = c.template scratch<A>({c.tensor_parallel.size(), n, 3});
-      c.tensor_parallel.all_gather(static_cast<const A*>(statistics.data()), shards.data(), statistics.count()).wait();
+      c.tensor_parallel.all_gather(c.queue, statistics, shards).wait(c.queue);
       ops::cross_entropy_merge<A>(c.queue, shards, statistics);
     }
     ops::cross_entropy_backward<typename E::Compute>(c.queue, chunk.logits, chunk.targets, chunk.first_id, statistics,

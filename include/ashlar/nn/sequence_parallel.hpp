@@ -20,14 +20,14 @@ bool tensor_parallel(const Context<E>& c) {
 template <class E, class T>
 void gather_rows(Context<E>& c, std::type_identity_t<TensorView<const T, typename E::Device>> part,
                  TensorView<T, typename E::Device> all) {
-  c.tensor_parallel.all_gather(part.data(), all.data(), part.count()).wait();
+  c.tensor_parallel.all_gather(c.queue, part, all).wait(c.queue);
 }
 
 /// This rank's rows [N / tp, D] of the sum over tp of `partial` [N, D]; written to `part`.
 template <class E, class T>
 void reduce_scatter_rows(Context<E>& c, std::type_identity_t<TensorView<const T, typename E::Device>> partial,
                          TensorView<T, typename E::Device> part) {
-  c.tensor_parallel.reduce_scatter(partial.data(), part.data(), part.count()).wait();
+  c.tensor_parallel.reduce_scatter(c.queue, partial, part).wait(c.queue);
 }
 
 /// All rows [N, D] of a module's input [N / tp, D], which `recompute` can gather again; the input itself without tp.

@@ -61,6 +61,7 @@ class Unit {
   void allocate(Memory<D>& memory, Queue& queue, ValuePool* values, GradientPool* gradients) {
     values_ = values;
     gradients_ = gradients;
+    queue_ = &queue;
     const index_t gradients_held = pooled_gradients() ? shard_size() : size();
     master_and_gradient_ = Tensor<A, D>(memory, {shard_size() + gradients_held});
     D::fill_zero(queue, master().data(), bytes(shard_size()));  // also what lies between the parameters
@@ -159,19 +160,19 @@ class Unit {
     if constexpr (E::has(fsdp)) {
       if (pooled_gradients()) {
         A* data = gradients_->data(gradient_slot_);
-        gradient_request_ = groups_.shard.reduce_scatter(data, shard_of(data), shard_size());
+        gradient_request_ = reduce_scatter(queue, data);
         reducing_ = &queue;
         gradients_->on_demand(gradient_slot_, [this] { settle(); });
         return;
       }
       if (last && sharded()) {
-        gradient_request_ = groups_.shard.reduce_scatter(sum_.data(), shard_of(sum_.data()), shard_size());
+        gradient_request_ = reduce_scatter(queue, sum_.data());
         return;
       }
     }
     if constexpr (E::has(ddp))
       if (last && !sharded() && groups_.replicate.size() > 1)
-        gradient_request_ = groups_.replicate.all_reduce(sum_.data(), size());
+        gradient_request_ = groups_.replicate.all_reduce(queue, sum_);
   }
 
   // ---- around a step ----
@@ -189,12 +190,13 @@ class Unit {
     settle();
     gradient_request_.wait();
     if constexpr (E::has(ddp))
-      if (sharded() && groups_.replicate.size() > 1)
-        groups_.replicate.all_reduce(gradient().data(), shard_size()).wait();
+      if (sharded() && groups_.replicate.size() > 1) groups_.replicate.all_reduce(*queue_, gradient()).wait(*queue_);
     if constexpr (E::has(tp)) {
       const auto [begin, end] = partial_range();
       if (groups_.tensor.size() > 1 && begin < end)
-        groups_.tensor.all_reduce(gradient().data() + (D::has_storage ? begin : 0), end - begin).wait();
+        groups_.tensor
+            .all_reduce(*queue_, TensorView<A, D>(gradient().data() + (D::has_storage ? begin : 0), {end - begin}))
+            .wait(*queue_);
     }
   }
   /// The optimizer has changed the master weights and the compute copy: what was gathered is stale.
@@ -225,8 +227,13 @@ class Unit {
   T* gathered() const { return pooled_values() ? values_->data(slot_) : resident_.data(); }
 
   void start_gather() {
-    request_ = groups_.shard.all_gather(static_cast<const T*>(compute_shard()), gathered(), shard_size());
+    request_ = groups_.shard.template all_gather<T, D>(*queue_, TensorView<T, D>(compute_shard(), {shard_size()}),
+                                                       {gathered(), {size()}});
     state_ = State::gathering;
+  }
+  Request reduce_scatter(Queue& queue, A* all) {
+    return groups_.shard.template reduce_scatter<A, D>(queue, TensorView<A, D>(all, {size()}),
+                                                       {shard_of(all), {shard_size()}});
   }
   void drop() {
     request_.wait();
@@ -267,6 +274,7 @@ class Unit {
 
   ValuePool* values_ = nullptr;
   GradientPool* gradients_ = nullptr;
+  Queue* queue_ = nullptr;  // on which the unit is used
   State state_ = State::absent;
   int slot_ = -1, gradient_slot_ = -1;
   Request request_, gradient_request_;

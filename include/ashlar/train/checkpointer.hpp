@@ -161,7 +161,7 @@ class Checkpointer {
     std::int64_t step = config_.load_step;
     if (step < 0) {
       if (trainer_.mesh.world().rank() == 0) step = newest_step(folder).value_or(-1);
-      trainer_.mesh.world().broadcast(&step, 1, 0).wait();
+      step = trainer_.mesh.world().broadcast_value(step, 0);
     } else if (!is_complete(step_folder(folder, step))) {
       throw ConfigError(concat("--checkpoint.load_step ", step, ": ", step_folder(folder, step).string(),
                                " is not there or not complete"));

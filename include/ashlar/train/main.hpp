@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "ashlar/comm/mpi.hpp"
+#include "ashlar/comm/world.hpp"
 #include "ashlar/data/random_tokens.hpp"
 #include "ashlar/device/build_device.hpp"
 #include "ashlar/device/threads.hpp"
@@ -106,6 +107,7 @@ void run(const CommandLine& line, Communicator world) {
     std::printf("%s\n", made.path.string().c_str());
     return;
   }
+  take_device<typename R::Device>(world);
   with_precision<R>(line, [&]<class T>(std::type_identity<T>) {
     using M = ModelOf<R, DeviceOf<R>, T>;
     switch (line.subcommand) {

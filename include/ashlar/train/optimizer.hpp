@@ -66,7 +66,7 @@ class Optimizer {
                              workspace_.view());
     }
     Communicator world = mesh_->world();
-    world.all_reduce(sum_.data(), 1).wait();
+    world.all_reduce(queue, sum_.view()).wait(queue);
   }
 
   const Mesh* mesh_;

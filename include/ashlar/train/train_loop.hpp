@@ -89,9 +89,7 @@ std::int64_t train_loop(const Config& config, Communicator world, const std::fun
     trainer.step(batch);
     clock.stepped();
     const std::int64_t step = trainer.step_count();
-    std::int32_t stops = stop() ? 1 : 0;
-    trainer.mesh().world().all_reduce(&stops, 1, Reduce::max).wait();
-    stopped = stops != 0;
+    stopped = trainer.mesh().world().reduce_value(std::int32_t{stop()}, Reduce::max) != 0;
     const bool validates = data.held_out && (step == 1 || step % config.validation.freq == 0 || step == steps);
     if (step == 1 || step % config.metrics.log_freq == 0 || step == steps || stopped || validates) {
       const StepResult result = trainer.result();

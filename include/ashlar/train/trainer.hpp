@@ -7,7 +7,7 @@
 #include <optional>
 #include <vector>
 
-#include "ashlar/comm/staged.hpp"
+#include "ashlar/comm/world.hpp"
 #include "ashlar/data/loader.hpp"
 #include "ashlar/models/stage.hpp"
 #include "ashlar/optim/lr_schedule.hpp"
@@ -43,8 +43,7 @@ class Trainer {
   /// Builds this rank's part of the model and draws its weights. Collective. Throws ConfigError for what can't be run.
   explicit Trainer(const Config& config, Communicator world = {})
       : config_(valid(config)),
-        mesh_(compiled_degrees<M>(degrees_of(config.parallelism), world.size()), world),
-        device_mesh_(mesh_.degrees(), on_device(world)),
+        mesh_(compiled_degrees<M>(degrees_of(config.parallelism), world.size()), world_on<D>(world)),
         sizes_(sizes_of<M>(config)),
         batch_(batch_layout(config, mesh_)),
         schedule_(schedule_of(config.parallelism, mesh_, batch_.micro_batches)),
@@ -53,7 +52,7 @@ class Trainer {
              config.lr_scheduler.min_lr_factor}) {
     mesh_.world().set_timeout(std::chrono::seconds(config.comm.init_timeout_seconds));
     if constexpr (std::is_same_v<T, MetaFloat>) {
-      const DType type = world.backend() ? world.backend()->meta_float() : DType::f32;
+      const DType type = world.host_backend() ? world.host_backend()->meta_float() : DType::f32;
       memory_.set_meta_float(type);
       queue_.meta_float_bytes = static_cast<index_t>(size_of(type));
     }
@@ -62,8 +61,7 @@ class Trainer {
     for (auto& stage : stages_)
       for (Unit<E>* unit : stage->units()) units.push_back(unit);
     const OptimizerConfig& o = config.optimizer;
-    optimizer_.emplace(memory_, queue_, device_mesh_, std::move(units),
-                       AdamWOptions{o.beta1, o.beta2, o.eps, o.weight_decay});
+    optimizer_.emplace(memory_, queue_, mesh_, std::move(units), AdamWOptions{o.beta1, o.beta2, o.eps, o.weight_decay});
     inputs_.emplace(memory_, shape<DeviceArray<D>::template Owned>());
   }
   Trainer(const Trainer&) = delete;
@@ -165,14 +163,14 @@ class Trainer {
     for (std::size_t s = 0; s < layers.size(); ++s) {
       if (schedule_.stage_to_rank[s] != mesh_.coordinate(Axis::pp)) continue;
       stages_.push_back(std::make_unique<Stage>(sizes_, layers[s],
-                                                StageSetup<E>{memory_, queue_, device_mesh_, batch_.seq_len,
+                                                StageSetup<E>{memory_, queue_, mesh_, batch_.seq_len,
                                                               keep_of<M>(config_.activation_checkpoint.mode), units}));
       stages_.back()->initialize(static_cast<std::uint64_t>(config_.training.seed));
       stages_by_number_[s] = stages_.back().get();
     }
     const pipeline::Schedule lowered = pipeline::lower(schedule_);
-    train_.emplace(lowered, stages_by_number_, device_mesh_.communicator(Axis::pp));
-    evaluate_.emplace(pipeline::forward_only(lowered), stages_by_number_, device_mesh_.communicator(Axis::pp));
+    train_.emplace(lowered, stages_by_number_, mesh_.group(Axis::pp), queue_);
+    evaluate_.emplace(pipeline::forward_only(lowered), stages_by_number_, mesh_.group(Axis::pp), queue_);
     count_parameters();
   }
   // Logical sizes are in the layouts; each stage knows its own.
@@ -185,7 +183,7 @@ class Trainer {
           counts[0] += n;
           counts[1] += n * M::multiplied(e.info, sizes_);
         }
-    if constexpr (D::has_storage) mesh_.communicator(Axis::pp).all_reduce(counts, 2).wait();
+    if constexpr (D::has_storage) mesh_.group(Axis::pp).reduce_values(std::span<double>(counts));
     parameters_ = counts[0];
     multiplied_ = counts[1];
   }
@@ -201,7 +199,7 @@ class Trainer {
     double counted = 1;
     if constexpr (D::has_storage) {
       counted = batch.counted();
-      mesh_.data().all_reduce(&counted, 1).wait();
+      counted = mesh_.data().reduce_value(counted);
     }
     inputs_->upload(queue_, batch, input.batch);
     loss_scale_ = counted > 0 ? 1.0 / counted : 0;
@@ -226,20 +224,12 @@ class Trainer {
     for (auto& stage : stages_)
       if (stage->has_output() && mesh_.coordinate(Axis::tp) == 0)
         D::download(queue_, &loss, stage->loss_total().data(), sizeof loss);
-    mesh_.world().all_reduce(&loss, 1).wait();
-    return loss;
-  }
-
-  // The world for buffers of D: the world itself where D's memory is the host's.
-  Communicator on_device(const Communicator& world) {
-    if constexpr (std::is_same_v<D, Cuda>)
-      if (world.size() > 1) return Communicator(std::make_shared<StagedBackend<D>>(world.backend(), queue_));
-    return world;
+    return mesh_.world().reduce_value(loss);
   }
 
   Config config_;
   Queue queue_;
-  Mesh mesh_, device_mesh_;  // for host memory, and for the device's
+  Mesh mesh_;
   typename M::Sizes sizes_;
   BatchLayout batch_;
   pipeline::Schedule schedule_;

@@ -1,5 +1,7 @@
 #include "ashlar/parallel/pipeline/check.hpp"
 
+#include <map>
+
 #include "ashlar/core/random.hpp"
 #include "ashlar/parallel/pipeline/lower.hpp"
 #include "ashlar/parallel/pipeline/schedule.hpp"
@@ -96,7 +98,39 @@ TEST_CASE("Every action that is left out, doubled or given to another rank is fo
   }
 }
 
-TEST_CASE("Swapped actions: a problem exactly where the second opinion sees a rank that never ends") {
+/// Whether the n-th message that each stage receives is the n-th that its neighbour sends: the check's promise, told
+/// through queues.
+bool channels_agree(const Schedule& lowered) {
+  std::map<std::pair<int, bool>, std::vector<int>> sent, received;  // by the gap between stages, and direction
+  for (const auto& actions : lowered.actions)
+    for (const Action& a : actions) {
+      if (a.kind == Kind::send_forward) sent[{a.stage, false}].push_back(a.micro_batch);
+      if (a.kind == Kind::receive_forward) received[{a.stage - 1, false}].push_back(a.micro_batch);
+      if (a.kind == Kind::send_backward) sent[{a.stage - 1, true}].push_back(a.micro_batch);
+      if (a.kind == Kind::receive_backward) received[{a.stage, true}].push_back(a.micro_batch);
+    }
+  return sent == received;
+}
+
+TEST_CASE("Both ends of a channel count alike, or it is said where they do not") {
+  for (const NamedSchedule& named : named_schedules)
+    for (int ranks : {1, 2, 3, 4})
+      for (int m = 1; m <= 9; ++m) {
+        CAPTURE(named.name, ranks, m);
+        const Schedule lowered = lower(named.make(ranks, m));
+        REQUIRE(channels_agree(lowered));
+        REQUIRE(message(lowered) == "none");
+      }
+  Schedule swapped = lower(gpipe(2, 2));
+  REQUIRE(swapped.actions[1][0] == Action{Kind::receive_forward, 1, 0});
+  std::swap(swapped.actions[1][0], swapped.actions[1][2]);  // 1RF1 1F0 1RF0 1F1: F0 would get the output of 0F0 as 1RF1
+  std::swap(swapped.actions[1][1], swapped.actions[1][3]);
+  REQUIRE(message(swapped) ==
+          "1:0: stage 1 would take for 1RF1 what stage 0 sends as 0SF0: both are message 0 of their channel");
+}
+
+TEST_CASE(
+    "Swapped actions: a problem exactly where a second opinion sees a rank that never ends, or swapped messages") {
   int stuck = 0, fine = 0;
   for (const Schedule& valid : {lower(one_f_one_b(3, 4)), lower(zbv_zero_bubble(2, 4)), lower(zbv_zero_bubble(3, 3))})
     for (std::size_t r = 0; r < valid.actions.size(); ++r)
@@ -105,7 +139,7 @@ TEST_CASE("Swapped actions: a problem exactly where the second opinion sees a ra
           if (i + distance >= valid.actions[r].size()) continue;
           Schedule swapped = valid;
           std::swap(swapped.actions[r][i], swapped.actions[r][i + distance]);
-          const bool ends = finishes(swapped, false, i);
+          const bool ends = finishes(swapped, false, i) && channels_agree(swapped);
           CAPTURE(r, i, distance, message(swapped));
           // A send before its computation is refused outright; the second opinion sends nothing then.
           REQUIRE(ends == (message(swapped) == "none"));

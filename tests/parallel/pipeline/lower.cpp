@@ -1,5 +1,6 @@
 #include "ashlar/parallel/pipeline/lower.hpp"
 
+#include "ashlar/parallel/pipeline/csv.hpp"
 #include "ashlar/parallel/pipeline/schedule.hpp"
 #include "catch.hpp"
 
@@ -22,6 +23,12 @@ TEST_CASE("A receive stands before its action and a send behind") {
   REQUIRE(text(lowered.actions[1]) == "1RF0 1F0 1SF0 1RB0 1B0 1SB0");
   REQUIRE(text(lowered.actions[2]) == "2RF0 2F0 2B0 2SB0");
   REQUIRE_THROWS_AS(lower(lowered), Error);
+}
+
+TEST_CASE("Receives keep the order of the sends, each as late as that allows") {
+  const Schedule lowered = lower(parse_csv("0F0,0F1,0F2,0B1,0B0,0B2\n1F2,1F0,1F1,1B1,1B2,1B0\n", "x"));
+  REQUIRE(text(lowered.actions[0]) == "0F0 0SF0 0F1 0SF1 0F2 0SF2 0RB1 0B1 0RB2 0RB0 0B0 0B2");
+  REQUIRE(text(lowered.actions[1]) == "1RF0 1RF1 1RF2 1F2 1F0 1F1 1B1 1SB1 1B2 1SB2 1B0 1SB0");
 }
 
 TEST_CASE("Stages of one rank exchange no messages") {

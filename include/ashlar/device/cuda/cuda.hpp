@@ -48,6 +48,13 @@ struct Cuda {
     void* uploaded_ = nullptr;  // cudaEvent_t
   };
 
+  /// How many GPUs this process may use.
+  static int count();
+  /// The GPU that this thread uses from now on, one of 0 .. count() - 1; a new thread's is 0. Queues and memory made
+  /// before stay where they are.
+  static void select(int gpu);
+  static int selected();
+
   static void* allocate(std::size_t bytes);
   static void deallocate(void* p, std::size_t bytes);
   static void fill_zero(Queue& queue, void* p, std::size_t bytes);

@@ -32,6 +32,22 @@ inline constexpr std::string_view earlier_kernel_remedy =
 
 }  // namespace detail
 
+inline int Cuda::count() {
+  int n = 0;
+  detail::check_cuda(cudaGetDeviceCount(&n), "cudaGetDeviceCount", "look at nvidia-smi for a GPU, and at its driver");
+  return n;
+}
+
+inline void Cuda::select(int gpu) {
+  detail::check_cuda(cudaSetDevice(gpu), "cudaSetDevice", "look at nvidia-smi for a GPU that this process may use");
+}
+
+inline int Cuda::selected() {
+  int gpu = 0;
+  detail::check_cuda(cudaGetDevice(&gpu), "cudaGetDevice", detail::earlier_kernel_remedy);
+  return gpu;
+}
+
 inline Cuda::Queue::Queue() {
   cudaStream_t stream = nullptr;
   detail::check_cuda(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags",

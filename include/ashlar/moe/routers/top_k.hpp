@@ -94,7 +94,7 @@ class TopKRouter {
 
   void finish_step(typename D::Queue& queue, Communicator group) {
     if (coefficient_ <= 0) return counts_.zero(queue);
-    group.all_reduce(counts_.data(), counts_.count()).wait();
+    group.all_reduce(queue, counts_.view()).wait(queue);
     ops::update_expert_bias<A>(queue, counts_.view(), coefficient_, bias_.view());
   }
 

@@ -95,10 +95,7 @@ class AllToAllDispatcher {
 
   void exchange(Context<E>& c, View<const T> send, const std::vector<index_t>& sent, View<T> receive,
                 const std::vector<index_t>& received) {
-    std::vector<index_t> send_counts(sent), receive_counts(received);
-    for (auto& n : send_counts) n *= send.cols();
-    for (auto& n : receive_counts) n *= receive.cols();
-    c.expert_parallel.all_to_all(send.data(), send_counts, receive.data(), receive_counts).wait();
+    c.expert_parallel.all_to_all(c.queue, send, receive, RowCounts<D>(sent, received)).wait(c.queue);
   }
 
   // Who sends how many rows to which expert: the only place where a size comes back to the host.
@@ -108,22 +105,20 @@ class AllToAllDispatcher {
     saved.sent.assign(ranks, 0);
     saved.received.assign(ranks, 0);
     auto counts = c.template kept<std::int32_t>({ranks_, local});
+    const std::vector<index_t> row(ranks, 1);
+    const RowCounts<D> one_each(row, row);
     if constexpr (!D::has_storage) {
       saved.sent.assign(ranks, slots / ranks_);
       saved.received.assign(ranks, c.assumed_routing == Routing::worst ? slots : slots / ranks_);
-      c.expert_parallel
-          .all_to_all(static_cast<const std::int32_t*>(nullptr), std::vector<index_t>(ranks, local),
-                      static_cast<std::int32_t*>(nullptr), std::vector<index_t>(ranks, local))
-          .wait();
+      c.expert_parallel.all_to_all(c.queue, counts, counts, one_each).wait(c.queue);
     } else {
       std::vector<std::int32_t> offsets(experts + 1), mine(experts), theirs(experts);
       D::download(c.queue, offsets.data(), saved.local.offsets.data(), offsets.size() * sizeof(std::int32_t));
       for (std::size_t e = 0; e < experts; ++e) mine[e] = offsets[e + 1] - offsets[e];
       ArenaScope scope(c.scratch_arena());
       auto send = c.template scratch<std::int32_t>(counts.shape());
-      const std::vector<index_t> even(ranks, local);
       D::upload(c.queue, send.data(), mine.data(), experts * sizeof(std::int32_t));
-      c.expert_parallel.all_to_all(static_cast<const std::int32_t*>(send.data()), even, counts.data(), even).wait();
+      c.expert_parallel.all_to_all(c.queue, send, counts, one_each).wait(c.queue);
       D::download(c.queue, theirs.data(), counts.data(), experts * sizeof(std::int32_t));
       for (std::size_t e = 0; e < experts; ++e) {
         saved.sent[e / static_cast<std::size_t>(local)] += mine[e];

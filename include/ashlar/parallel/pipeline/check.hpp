@@ -73,11 +73,39 @@ class Occurrences {
   std::vector<unsigned> kinds_;
 };
 
+/// Where the two ends of a channel count its messages differently, if anywhere: the n-th that a stage receives is the
+/// n-th that its neighbour sends, whatever their micro-batches. For lowered schedules that are complete.
+inline std::optional<Problem> channel_problem(const Schedule& schedule) {
+  const auto messages = [&](Kind kind, int stage) {
+    std::vector<std::pair<int, int>> found;  // micro-batch, position among the rank's actions
+    const std::vector<Action>& actions = schedule.actions[static_cast<std::size_t>(schedule.rank_of(stage))];
+    for (std::size_t i = 0; i < actions.size(); ++i)
+      if (actions[i].kind == kind && actions[i].stage == stage)
+        found.emplace_back(actions[i].micro_batch, static_cast<int>(i));
+    return found;
+  };
+  for (int s = 0; s + 1 < schedule.stages; ++s)
+    for (const bool gradient : {false, true}) {
+      if (!schedule.crosses_after(s)) continue;
+      const int from = gradient ? s + 1 : s, to = gradient ? s : s + 1;
+      const Kind send = gradient ? Kind::send_backward : Kind::send_forward;
+      const Kind receive = gradient ? Kind::receive_backward : Kind::receive_forward;
+      const auto sent = messages(send, from), received = messages(receive, to);
+      for (std::size_t i = 0; i < std::min(sent.size(), received.size()); ++i)
+        if (sent[i].first != received[i].first)
+          return Problem{schedule.rank_of(to), received[i].second,
+                         concat("stage ", to, " would take for ", to_string(Action{receive, to, received[i].first}),
+                                " what stage ", from, " sends as ", to_string(Action{send, from, sent[i].first}),
+                                ": both are message ", i, " of their channel")};
+    }
+  return std::nullopt;
+}
+
 }  // namespace detail
 
 /// The first problem of a schedule, lowered or not; none where the executor can run it. Each stage must do, for each
-/// micro-batch, F and either B or both I and W, once; lowered schedules also each send and receive, once; in an order
-/// in which all of them get to run.
+/// micro-batch, F and either B or both I and W, once; lowered schedules also each send and receive, once, both ends of
+/// a channel in one order; in an order in which all of them get to run.
 template <class CompiledOnce = void>
 std::optional<Problem> find_problem(const Schedule& schedule) {
   bool shaped = schedule.ranks >= 1 && schedule.stages >= 1 && schedule.micro_batches >= 1 &&
@@ -104,6 +132,8 @@ std::optional<Problem> find_problem(const Schedule& schedule) {
         return Problem{r, end, concat("rank ", r, " never runs ", to_string(*action))};
       }
 
+  if (lowered)
+    if (std::optional<Problem> problem = detail::channel_problem(schedule)) return problem;
   const Timeline timeline = simulate(schedule);
   for (std::size_t r = 0; r < timeline.begin.size(); ++r)
     for (std::size_t i = 0; i < timeline.begin[r].size(); ++i)

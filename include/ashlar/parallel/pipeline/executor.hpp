@@ -1,5 +1,6 @@
 // The pipeline executor: runs one rank's actions of any lowered schedule. With one rank it is a plain loop over
-// micro-batches. Used by train/trainer.hpp. Read next: lower.hpp (where its list comes from).
+// micro-batches. A message has no number: it is the next of its channel, and check.hpp has made sure that both ends
+// count alike. Used by train/trainer.hpp. Read next: lower.hpp (where its list comes from).
 #pragma once
 
 #include <algorithm>
@@ -19,10 +20,17 @@ class Executor {
  public:
   using Boundary = typename Stage::Boundary;
 
+  using Queue = typename Stage::Queue;
+
   /// `schedule` is lowered and valid (check.hpp), for as many ranks as `pp` has. `stages` [schedule.stages] points to
-  /// this rank's stages by stage number, with null for those of other ranks; they outlive the executor.
-  Executor(Schedule schedule, std::vector<Stage*> stages, Communicator pp)
-      : schedule_(std::move(schedule)), stages_(std::move(stages)), pp_(std::move(pp)), local_(stages_.size(), -1) {
+  /// this rank's stages by stage number, with null for those of other ranks; they and the queue, on which the stages
+  /// compute, outlive the executor. Collective.
+  Executor(Schedule schedule, std::vector<Stage*> stages, Communicator pp, Queue& queue)
+      : schedule_(std::move(schedule)),
+        stages_(std::move(stages)),
+        pp_(std::move(pp)),
+        queue_(&queue),
+        local_(stages_.size(), -1) {
     if (schedule_.ranks != pp_.size() || schedule_.stages != static_cast<int>(stages_.size()))
       fail(concat("a schedule for ", schedule_.ranks, " ranks and ", schedule_.stages, " stages was given a group of ",
                   pp_.size(), " ranks and ", stages_.size(), " stages"));
@@ -35,6 +43,7 @@ class Executor {
     }
     slots_.resize(static_cast<std::size_t>(owned * schedule_.micro_batches * 4));
     for (const Action& a : actions()) trains_ |= ends_backward(a.kind);
+    connect();
   }
 
   /// One step: all actions, then all messages. On return no request is pending. Throws what a stage throws, and
@@ -65,8 +74,6 @@ class Executor {
   }
 
  private:
-  static constexpr int max_streams = 8;
-
   /// A boundary on its way into or out of a stage, and its messages.
   struct Slot {
     Boundary boundary{};
@@ -83,6 +90,7 @@ class Executor {
     Executor& executor;
     ~ClearOnExit() {
       for (Slot& slot : executor.slots_) {
+        for (Request& request : slot.requests) request.abandon();  // pending only where the step did not end
         slot.requests.clear();
         slot.full = false;
       }
@@ -97,9 +105,21 @@ class Executor {
     const int local = local_[static_cast<std::size_t>(s)];
     return slots_[static_cast<std::size_t>(((local * schedule_.micro_batches + micro_batch) * 2 + gradient) * 2 + out)];
   }
-  /// Distinct for every message of a step between two ranks. `boundary` counts the gaps between stages.
-  int tag(int boundary, int micro_batch, bool gradient, int stream) const {
-    return ((boundary * schedule_.micro_batches + micro_batch) * 2 + gradient) * max_streams + stream;
+  /// Prepares this rank's channels, all ranks in one order: they pair up gap by gap.
+  void connect() {
+    Boundary shape{};
+    for (int gap = 0; gap + 1 < schedule_.stages; ++gap) {
+      const int before = schedule_.rank_of(gap), after = schedule_.rank_of(gap + 1);
+      if (before == after || (before != pp_.rank() && after != pp_.rank())) continue;
+      for (const bool gradient : {false, true}) {
+        if (gradient && !trains_) continue;
+        int stream = 0;
+        Stage::streams(shape, [&]<class T, class D>(const TensorView<T, D>&) {
+          const Channel channel{gap, gradient, stream++};
+          pp_.connect<D>(gradient ? after : before, gradient ? before : after, channel);
+        });
+      }
+    }
   }
 
   /// Posts the receives from where the last call ended up to the next compute action, and steps over that.
@@ -132,10 +152,9 @@ class Executor {
   void exchange(Slot& at, const Action& a, bool gradient, int neighbour, bool out) {
     const int peer = schedule_.rank_of(neighbour), gap = std::min(a.stage, neighbour);
     int stream = 0;
-    Stage::streams(at.boundary, [&](auto* data, index_t count) {
-      check(stream < max_streams, "a pipeline boundary has at most 8 streams");
-      const int t = tag(gap, a.micro_batch, gradient, stream++);
-      at.requests.push_back(out ? pp_.send(data, count, peer, t) : pp_.receive(data, count, peer, t));
+    Stage::streams(at.boundary, [&](const auto& view) {
+      const Channel channel{gap, gradient, stream++};
+      at.requests.push_back(out ? pp_.send(*queue_, view, peer, channel) : pp_.receive(*queue_, view, peer, channel));
     });
   }
 
@@ -158,7 +177,7 @@ class Executor {
     if (is_end) return {};
     Slot& source = slot(a.stage, a.micro_batch, gradient, false);
     if (!source.full) fail("the schedule runs " + to_string(a) + " before what it needs; was it lowered?");
-    for (Request& request : source.requests) request.wait();
+    for (Request& request : source.requests) request.wait(*queue_);
     source.requests.clear();
     source.full = false;
     return std::move(source.boundary);
@@ -186,7 +205,7 @@ class Executor {
       bool done = true;
       for (Request& request : out.slot->requests) done &= all || request.test();
       if (!done) return false;
-      for (Request& request : out.slot->requests) request.wait();
+      for (Request& request : out.slot->requests) request.wait(*queue_);
       out.slot->requests.clear();
       out.slot->boundary = {};
       out.slot->full = false;
@@ -198,6 +217,7 @@ class Executor {
   Schedule schedule_;
   std::vector<Stage*> stages_;
   Communicator pp_;
+  Queue* queue_;
   std::vector<int> local_;          // by stage: its number among this rank's stages
   std::vector<Slot> slots_;         // [local stage, micro-batch, gradient, out]
   std::vector<Outgoing> outgoing_;  // sends under way

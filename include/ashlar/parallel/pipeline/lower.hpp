@@ -8,23 +8,60 @@
 
 namespace ashlar::inline v0::pipeline {
 
+namespace detail {
+
+/// The micro-batches in the order in which a stage makes its output, or the gradient of its input.
+inline std::vector<int> order_made(const Schedule& schedule, int stage, bool gradient) {
+  std::vector<int> order;
+  for (const Action& a : schedule.actions[static_cast<std::size_t>(schedule.rank_of(stage))])
+    if (a.stage == stage && (gradient ? makes_gradient(a.kind) : a.kind == Kind::forward))
+      order.push_back(a.micro_batch);
+  return order;
+}
+
+/// Places receives: those of a channel in the order of its sends, each as late as that and its action allow.
+class ReceivePlacer {
+ public:
+  explicit ReceivePlacer(const Schedule& schedule)
+      : schedule_(schedule), placed_(static_cast<std::size_t>(2 * schedule.stages), 0) {}
+
+  /// Appends what must be received before the action that needs the boundary of `a`'s micro-batch from another rank.
+  void place(const Action& a, bool gradient, std::vector<Action>& actions) {
+    const std::vector<int> order = order_made(schedule_, gradient ? a.stage + 1 : a.stage - 1, gradient);
+    std::size_t& next = placed_[static_cast<std::size_t>(2 * a.stage + gradient)];
+    const auto needed = std::ranges::find(order, a.micro_batch);
+    const Kind kind = gradient ? Kind::receive_backward : Kind::receive_forward;
+    if (needed == order.end())
+      return actions.push_back({kind, a.stage, a.micro_batch});  // check.hpp says what is wrong
+    for (; next <= static_cast<std::size_t>(needed - order.begin()); ++next)
+      actions.push_back({kind, a.stage, order[next]});
+  }
+
+ private:
+  const Schedule& schedule_;
+  std::vector<std::size_t> placed_;  // [stage, gradient]: receives so far
+};
+
+}  // namespace detail
+
 /// The schedule with a receive right before each action that needs a boundary of another rank, and a send right after
-/// each that makes one. Stages of one rank hand over in memory: no action. A receive thus waits only for what its
-/// action waits for anyway, and a send is started (not waited for) as soon as it can be: a schedule whose compute
-/// actions can be run can be run with its messages, whether sends are eager or wait for their receive.
+/// each that makes one. Stages of one rank hand over in memory: no action. Messages between two stages have no names,
+/// only their order: where the receiver needs them in another one than they are sent in, it receives some early. A
+/// receive thus waits only for what its action waits for anyway, and a send is started (not waited for) as soon as it
+/// can be: a schedule whose compute actions can be run can be run with its messages, whether sends are eager or wait
+/// for their receive.
 template <class CompiledOnce = void>
 Schedule lower(const Schedule& schedule) {
   Schedule lowered = schedule;
   for (std::vector<Action>& actions : lowered.actions) {
+    detail::ReceivePlacer receives(schedule);
     std::vector<Action> compute;
     compute.swap(actions);
     for (const Action& a : compute) {
       check(is_compute(a.kind), "a schedule is lowered once");
       const bool forward = a.kind == Kind::forward, gradient = makes_gradient(a.kind);
-      if (forward && schedule.crosses_before(a.stage))
-        actions.push_back({Kind::receive_forward, a.stage, a.micro_batch});
-      if (gradient && schedule.crosses_after(a.stage))
-        actions.push_back({Kind::receive_backward, a.stage, a.micro_batch});
+      if (forward && schedule.crosses_before(a.stage)) receives.place(a, false, actions);
+      if (gradient && schedule.crosses_after(a.stage)) receives.place(a, true, actions);
       actions.push_back(a);
       if (forward && schedule.crosses_after(a.stage)) actions.push_back({Kind::send_forward, a.stage, a.micro_batch});
       if (gradient && schedule.crosses_before(a.stage))

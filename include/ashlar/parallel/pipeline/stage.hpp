@@ -4,14 +4,14 @@
 
 #include <concepts>
 
-#include "ashlar/core/shape.hpp"
+#include "ashlar/core/tensor_view.hpp"
 
 namespace ashlar::inline v0::pipeline {
 
 namespace detail {
 struct AnyStreamVisitor {
-  template <class T>
-  void operator()(T*, index_t) const {}
+  template <class T, class D>
+  void operator()(const TensorView<T, D>&) const {}
 };
 }  // namespace detail
 
@@ -28,8 +28,9 @@ struct AnyStreamVisitor {
 /// - sent(m, gradient): nobody reads the boundary that this stage made for m any more. Called once for each boundary
 ///   (all but the output of the last stage and the gradient of the first): when it has left, or, where the neighbour is
 ///   on the same rank and got the Boundary itself, when the neighbour is through with m.
-/// - streams(boundary, f): f(pointer, count) for each tensor, in an order that all ranks share. At most 8 tensors,
-///   contiguous; a count may be 0.
+/// - streams(boundary, f): f(view) for each tensor, in an order that all ranks share, also of a boundary without
+///   tensors. Contiguous; a view may be empty.
+/// - Queue: of the device of these views.
 template <class S>
 concept PipelineStage = std::default_initializable<typename S::Boundary> && std::movable<typename S::Boundary> &&
     requires(S& stage, typename S::Boundary& boundary, typename S::Boundary (&make)(), int m, bool gradient) {
@@ -40,6 +41,7 @@ concept PipelineStage = std::default_initializable<typename S::Boundary> && std:
   { stage.receive_buffer(m, gradient) } -> std::same_as<typename S::Boundary>;
   stage.sent(m, gradient);
   S::streams(boundary, detail::AnyStreamVisitor());
+  typename S::Queue;
 };
 
 }  // namespace ashlar::inline v0::pipeline
