@@ -81,8 +81,6 @@ ASHLAR_INSTANCE decltype(product<double, double>) product<double, double>;
 ASHLAR_INSTANCE decltype(matmul<float, float>) matmul<float, float>;
 ASHLAR_INSTANCE decltype(matmul<bf16, bf16>) matmul<bf16, bf16>;
 ASHLAR_INSTANCE decltype(matmul<bf16, float>) matmul<bf16, float>;
-ASHLAR_INSTANCE decltype(sort_by_expert<>) sort_by_expert<>;
-ASHLAR_INSTANCE decltype(sort_received<>) sort_received<>;
 ASHLAR_INSTANCE decltype(permute<float>) permute<float>;
 ASHLAR_INSTANCE decltype(permute<bf16>) permute<bf16>;
 ASHLAR_INSTANCE decltype(permute_backward<float>) permute_backward<float>;

@@ -35,7 +35,7 @@ class HeadRmsNorm {
   };
 
   HeadRmsNorm(Declarations<E> d, std::string_view name, index_t head_dim, double eps) : eps_(eps), head_dim_(head_dim) {
-    d.add(weight_, {std::string(name) + ".weight", {head_dim}, Initializer::constant(1), {}, false});
+    d.add(weight_, {concat(name, ".weight"), {head_dim}, Initializer::constant(1), {}, false});
   }
 
   /// Where the projection is to be written that forward makes y [N, heads * head_dim] of.
