@@ -217,6 +217,56 @@ TEMPLATE_TEST_CASE("attention on Cuda agrees with Cpu: keys that begin anywhere"
   check_attention<Bidirectional, T>(from(3, 90), {}, plain<Bidirectional>(), 1, true);
 }
 
+TEMPLATE_TEST_CASE("a ring of blocks of keys on Cuda is whole attention on Cpu", "[attention]", float, double) {
+  using T = TestType;
+  // One sequence, so that a block of keys is a view; the second block is of no keys, the last one's no query sees.
+  const AttentionShape s = with_value_dim(sizes(1, 70, 110, 4, 2, 24), 16);
+  const std::pair<index_t, index_t> blocks[] = {{33, 70}, {70, 70}, {0, 33}, {70, 110}};
+  const auto make_state = documents(1, 110, {5, 1, 40, 64});
+  TestTensor<T> query(s.query()), dout(s.out()), key(s.key()), value(s.value());
+  query.randomise(1);
+  key.randomise(2);
+  value.randomise(3);
+  dout.randomise(4);
+  test::agrees_with_cpu(
+      [&](auto device) {
+        using D = decltype(device);
+        using M = BlockCausal;
+        auto& queue = test::queue<D>();
+        const auto state = make_state(device);
+        const DeviceTensor<T, D> q(query), k(key, {0, 4}), v(value, {1, 3}), d(dout), out(s.out(), {0, 4}),
+            dq(s.query()), dk(s.key(), {1, 1}), dv(s.value());
+        const DeviceTensor<Acc<T>, D> lse(Shape{s.lse()}), delta(lse.view().shape());
+        const auto whole_or_ring = [&](auto call) {
+          if (std::is_same_v<D, Cpu>) return call(s, index_t{0}, s.key_len, true);
+          for (const auto& [begin, end] : blocks) {
+            AttentionShape block = s;
+            block.key_len = block.key_capacity = end - begin;
+            block.key_begin = begin;
+            call(block, begin, end - begin, begin == blocks[0].first);
+          }
+        };
+        const auto in = [&](index_t begin, index_t n) {
+          return ops::QueryKeyValue<const T, D>{q.view(), k.view().rows(begin, n), v.view().rows(begin, n)};
+        };
+        whole_or_ring([&](const AttentionShape& block, index_t begin, index_t n, bool first) {
+          ops::attention<M, T, D>(queue, block, state.mask, in(begin, n), {out, lse},
+                                  first ? Merge::replace : Merge::by_lse);
+        });
+        ops::attention_delta<T, D>(queue, s, out, d, delta.view());
+        // dq is added up over the blocks; each block has dk and dv to itself, which begin as zeros.
+        for (const auto& gradient : {dk.view(), dv.view()})
+          for (index_t r = 0; r < gradient.rows(); ++r)
+            D::fill_zero(queue, gradient.row(r), static_cast<std::size_t>(gradient.cols()) * sizeof(T));
+        whole_or_ring([&](const AttentionShape& block, index_t begin, index_t n, bool first) {
+          ops::attention_backward<M, T, D>(queue, block, state.mask, in(begin, n), lse, delta, d,
+                                           {dq, dk.view().rows(begin, n), dv.view().rows(begin, n)}, !first);
+        });
+        return Results{{out.values(), lse.values(), dq.values(), dk.values(), dv.values()}};
+      },
+      8 * test::tolerance<T>, 1);
+}
+
 TEMPLATE_TEST_CASE("attention on Cuda agrees with Cpu: empty dimensions", "[attention]", float, bf16) {
   using T = TestType;
   check_attention<Causal, T>(sizes(0, 5, 5, 2, 1, 16), {}, plain<Causal>());

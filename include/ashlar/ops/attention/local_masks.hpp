@@ -2,6 +2,8 @@
 // ops/attention/mask.hpp.
 #pragma once
 
+#include <cstdint>
+
 #include "ashlar/ops/attention/mask.hpp"
 
 namespace ashlar::inline v0 {
@@ -16,18 +18,22 @@ struct Chunked {
     index_t chunk_size = 0;
   };
   static constexpr bool needs_documents = M::needs_documents;
+  /// Where the chunk of a position begins. Positions are less than 2^32: such a division is faster by far on a GPU.
+  ASHLAR_HOST_DEVICE static index_t begin(const State& s, index_t position) {
+    return position - static_cast<std::uint32_t>(position) % static_cast<std::uint32_t>(s.chunk_size);
+  }
   ASHLAR_HOST_DEVICE static bool visible(const State& s, index_t b, index_t q, index_t k) {
-    return q / s.chunk_size == k / s.chunk_size && M::visible(s.base, b, q, k);
+    return begin(s, q) == begin(s, k) && M::visible(s.base, b, q, k);
   }
   ASHLAR_HOST_DEVICE static KeyRange keys(const State& s, index_t b, index_t q_begin, index_t q_end, index_t key_end) {
     const KeyRange seen = M::keys(s.base, b, q_begin, q_end, key_end);
-    const index_t begin = q_begin / s.chunk_size * s.chunk_size, end = ((q_end - 1) / s.chunk_size + 1) * s.chunk_size;
-    return {seen.begin > begin ? seen.begin : begin, seen.end < end ? seen.end : end};
+    const index_t first = begin(s, q_begin), end = begin(s, q_end - 1) + s.chunk_size;
+    return {seen.begin > first ? seen.begin : first, seen.end < end ? seen.end : end};
   }
   ASHLAR_HOST_DEVICE static bool all_visible(const State& s, index_t b, index_t q_begin, index_t q_end, index_t k_begin,
                                              index_t k_end) {
-    const index_t begin = q_begin / s.chunk_size * s.chunk_size, end = begin + s.chunk_size;
-    return q_end <= end && k_begin >= begin && k_end <= end &&
+    const index_t first = begin(s, q_begin), end = first + s.chunk_size;
+    return q_end <= end && k_begin >= first && k_end <= end &&
            M::all_visible(s.base, b, q_begin, q_end, k_begin, k_end);
   }
   static double pairs(const State& s, index_t query_len, index_t key_len) {

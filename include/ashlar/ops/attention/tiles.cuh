@@ -117,16 +117,7 @@ struct AttentionTile {
   template <class Context, class T>
   ASHLAR_DEVICE static void store(const Context& ctx, const Result& result, const A (&factor)[micro], T* y,
                                   index_t y_stride, int rows, index_t dim, bool accumulate = false) {
-    for (int s = 0; s < slices; ++s)
-      for (int i = 0; i < micro; ++i)
-        for (int j = 0; j < cols; ++j) {
-          const int c = s * slice + ctx.thread() % tile_side * cols + j;
-          if (row(ctx) + i < rows && c < dim) {
-            T* const to = y + (row(ctx) + i) * y_stride + c;
-            ctx.store(to,
-                      accumulate ? T(A(ctx.load(to)) + result[s][i][j] * factor[i]) : T(result[s][i][j] * factor[i]));
-          }
-        }
+    store_slices<0>(ctx, result, factor, y + row(ctx) * y_stride, y_stride, rows - row(ctx), dim, accumulate);
   }
   /// Row i of result = that of y.
   template <class Context, class T>
@@ -158,6 +149,20 @@ struct AttentionTile {
     add_tile_product(ctx, result[Slice], weights, row(ctx), rows, ctx.thread() % tile_side * cols,
                      left < depth ? left : depth);
     if constexpr (Slice + 1 < slices) add_slices<Slice + 1>(ctx, shared, result, x, begin);
+  }
+  /// The thread's part of store, its rows from y on: a recursion for the same reason.
+  template <int Slice, class Context, class T>
+  ASHLAR_DEVICE static void store_slices(const Context& ctx, const Result& result, const A (&factor)[micro], T* y,
+                                         index_t y_stride, int rows, index_t dim, bool accumulate) {
+    const int first = Slice * slice + ctx.thread() % tile_side * cols;
+    for (int i = 0; i < micro; ++i)
+      for (int j = 0; j < cols; ++j) {
+        T* const to = y + i * y_stride + first + j;
+        if (i >= rows || first + j >= dim) continue;
+        ctx.store(
+            to, accumulate ? T(A(ctx.load(to)) + result[Slice][i][j] * factor[i]) : T(result[Slice][i][j] * factor[i]));
+      }
+    if constexpr (Slice + 1 < slices) store_slices<Slice + 1>(ctx, result, factor, y, y_stride, rows, dim, accumulate);
   }
 };
 
