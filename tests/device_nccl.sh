@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Usage: tests/device_nccl.sh OUT. On a machine with two GPUs: builds the programs of tests/device for ranks with a GPU each
 # (preset `device`), and runs the communicator's laws over NCCL, what happens when a rank does not come, and training in
-# every layout. Ranks are processes where there is an MPI launcher and the build has MPI, and otherwise threads.
+# every layout. Ranks are processes, started by mpirun; the laws also run on threads.
 # Prints a line a check and a last line `N passed, N failed`; the status is 0 if all passed. Logs go to OUT. In the
 # environment:
 #   PROGRAMS  a folder with the programs, built already
@@ -41,13 +41,15 @@ run() {
   fi
 }
 run laws_of_threads "$PROGRAMS/nccl_laws" laws
-launcher=()
 if command -v mpirun >/dev/null && ldd "$PROGRAMS/nccl_laws" | grep -q libmpi; then
   launcher=(mpirun --allow-run-as-root --bind-to none -n 2)
-  run laws_of_processes "${launcher[@]}" "$PROGRAMS/nccl_laws" laws
+  run laws "${launcher[@]}" "$PROGRAMS/nccl_laws" laws
+  run deadlines "${launcher[@]}" "$PROGRAMS/nccl_laws" deadlines
+  run llama3 "${launcher[@]}" "$PROGRAMS/nccl_training" llama3
+  run debug_moe "${launcher[@]}" "$PROGRAMS/nccl_training" debug_moe
+else
+  echo "FAILED: training runs on processes, and there is no mpirun, or the programs were built without MPI"
+  failed=$((failed + 4))
 fi
-run deadlines "${launcher[@]}" "$PROGRAMS/nccl_laws" deadlines
-run llama3 "${launcher[@]}" "$PROGRAMS/nccl_training" llama3
-run debug_moe "${launcher[@]}" "$PROGRAMS/nccl_training" debug_moe
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

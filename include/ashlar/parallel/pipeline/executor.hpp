@@ -1,6 +1,6 @@
 // The pipeline executor: runs one rank's actions of any lowered schedule. With one rank it is a plain loop over
-// micro-batches. A message has no number: it is the next of its channel, and check.hpp has made sure that both ends
-// count alike. Used by train/trainer.hpp. Read next: lower.hpp (where its list comes from).
+// micro-batches. A message has no number: it is the next of its channel. Used by train/trainer.hpp. Read next:
+// lower.hpp (where its list comes from).
 #pragma once
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "ashlar/comm/communicator.hpp"
-#include "ashlar/parallel/pipeline/action.hpp"
+#include "ashlar/parallel/pipeline/check.hpp"
 #include "ashlar/parallel/pipeline/stage.hpp"
 
 namespace ashlar::inline v0::pipeline {
@@ -35,6 +35,8 @@ class Executor {
     if (schedule_.ranks != pp_.size() || schedule_.stages != static_cast<int>(stages_.size()))
       fail(concat("a schedule for ", schedule_.ranks, " ranks and ", schedule_.stages, " stages was given a group of ",
                   pp_.size(), " ranks and ", stages_.size(), " stages"));
+    if (const std::optional<Problem> problem = detail::channel_problem(schedule_))
+      fail(concat("rank ", problem->rank, ", action ", problem->position, ": ", problem->message));
     int owned = 0;
     for (int s = 0; s < schedule_.stages; ++s) {
       const bool mine = schedule_.rank_of(s) == pp_.rank();
