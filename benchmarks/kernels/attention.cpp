@@ -15,7 +15,8 @@ struct CausalAttention {
   double tolerance = 0.03;  // probabilities and their gradients are rounded to bf16 before they multiply
 
   ops::AttentionShape shape() const {
-    return {batch, seq_len, seq_len, seq_len, heads, kv_heads, head_dim, 1 / std::sqrt(static_cast<double>(head_dim))};
+    const double scale = 1 / std::sqrt(static_cast<double>(head_dim));
+    return {batch, seq_len, seq_len, seq_len, heads, kv_heads, head_dim, head_dim, scale};
   }
 
   template <class D>
@@ -36,8 +37,8 @@ struct CausalAttention {
   };
   template <class D>
   void forward(typename D::Queue& queue, Operands<D>& o) const {
-    ops::attention<Causal, bf16>(queue, shape(), {}, o.query.view(), o.key.view(), o.value.view(), o.out.view(),
-                                 o.lse.view());
+    ops::attention<Causal, bf16, D>(queue, shape(), {}, {o.query.view(), o.key.view(), o.value.view()},
+                                    {o.out.view(), o.lse.view()});
   }
   void fill(RandomValues& random, Operands<Cuda>& o) const {
     for (auto* tensor : {&o.query, &o.key, &o.value, &o.dout}) random.normal(*tensor);
@@ -45,9 +46,10 @@ struct CausalAttention {
   template <class D>
   void run(typename D::Queue& queue, Operands<D>& o) const {
     if (!backward) return forward<D>(queue, o);
-    ops::attention_backward<Causal, bf16>(queue, shape(), {}, o.query.view(), o.key.view(), o.value.view(),
-                                          o.out.view(), o.lse.view(), o.dout.view(), o.dquery.view(), o.dkey.view(),
-                                          o.dvalue.view(), o.delta.view());
+    ops::attention_delta<bf16, D>(queue, shape(), o.out.view(), o.dout.view(), o.delta.view());
+    ops::attention_backward<Causal, bf16, D>(queue, shape(), {}, {o.query.view(), o.key.view(), o.value.view()},
+                                             o.lse.view(), o.delta.view(), o.dout.view(),
+                                             {o.dquery.view(), o.dkey.view(), o.dvalue.view()});
   }
 
   /// The last sequence and its last key-value head, in double: whole columns, so that any row can be computed.

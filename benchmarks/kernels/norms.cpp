@@ -110,7 +110,7 @@ struct Rotation {
   }
   template <class D>
   void run(typename D::Queue& queue, Operands<D>& o) const {
-    ops::rope<bf16>(queue, o.x.view(), head_dim, seq_len, 0, o.table.view(), direction);
+    ops::rope<bf16, D>(queue, o.x.view(), {heads, head_dim, 0, head_dim}, {seq_len}, o.table.view(), direction);
   }
   double error(Cuda::Queue& queue, Operands<Cuda>& o) const {
     constexpr index_t n = 8;
@@ -122,7 +122,8 @@ struct Rotation {
     for (index_t i = 0; i < n; ++i) {
       const index_t row = spread(i, n, rows);
       auto turn = read_rows(queue, o.table.view(), row % seq_len, 1);
-      ops::rope<double>(host, want[static_cast<std::size_t>(i)].view(), head_dim, 1, 0, turn.view(), direction);
+      ops::rope<double, Cpu>(host, want[static_cast<std::size_t>(i)].view(), {heads, head_dim, 0, head_dim}, {1},
+                             turn.view(), direction);
       worst = std::max(
           worst, deviation(read_rows(queue, o.x.view(), row, 1).values, want[static_cast<std::size_t>(i)].values));
     }

@@ -1,4 +1,4 @@
-// Instances of ops/attention under Causal, for float and bf16.
+// Instances of ops/attention under Causal, for float and bf16, and what no mask changes.
 #include "ashlar/ops/attention/cuda.cuh"
 
 namespace ashlar::inline v0::ops::cuda {
@@ -7,5 +7,7 @@ template decltype(attention<Causal, float>) attention<Causal, float>;
 template decltype(attention_backward<Causal, float>) attention_backward<Causal, float>;
 template decltype(attention<Causal, bf16>) attention<Causal, bf16>;
 template decltype(attention_backward<Causal, bf16>) attention_backward<Causal, bf16>;
+template decltype(attention_delta<float>) attention_delta<float>;
+template decltype(attention_delta<bf16>) attention_delta<bf16>;
 
 }  // namespace ashlar::inline v0::ops::cuda

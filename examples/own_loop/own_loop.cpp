@@ -7,8 +7,8 @@
 using namespace ashlar;
 
 struct Small : Recipe<Attn<Flash<Causal>>, Ffn<SwiGlu>> {};
-using Model = Transformer<Small>;
-using Env = Model::In<F32>::Environment;
+using MyModel = Transformer<Small>;
+using Env = MyModel::In<F32>::Environment;
 
 // Cross-entropy with label smoothing: a part of the target's probability goes to all tokens alike.
 struct SmoothedCrossEntropy {
@@ -44,7 +44,7 @@ int main() {
   config.training.local_batch_size = 4;
   config.training.steps = 20;
   config.lr_scheduler.warmup_steps = 2;
-  TrainerOf<Model> trainer(config);
+  TrainerOf<MyModel> trainer(config);
   auto loader = trainer.loader(std::make_shared<RandomTokens>(1, 16));
   while (trainer.step_count() < config.training.steps) {
     HostBatch batch = loader.next();

@@ -1,12 +1,14 @@
 #include "ashlar/ops/attention/cuda.cuh"
 
 #include <memory>
+#include <utility>
 
 #include "ashlar/ops/attention/attention.hpp"
 #include "device_tensor.hpp"
 
 using namespace ashlar;
 using ops::AttentionShape;
+using ops::Merge;
 using test::DeviceTensor;
 using test::Layout;
 using test::Results;
@@ -14,8 +16,8 @@ using test::TestTensor;
 
 namespace {
 
-/// Masks of a user's own. Window: the last `width` positions, with tight bounds. Everything: no mask. Sparse: no query
-/// of every third position sees any key, and the bounds say nothing.
+/// Masks of a user's own. Window: the last `width` positions, with tight bounds. Sparse: no query of every third
+/// position sees any key, and the bounds say nothing.
 struct Window {
   struct State {
     index_t width = 0;
@@ -32,15 +34,6 @@ struct Window {
     return k_end <= q_begin + 1 && k_begin > q_end - 1 - s.width;
   }
 };
-struct Everything {
-  struct State {};
-  static constexpr bool needs_documents = false;
-  ASHLAR_HOST_DEVICE static bool visible(const State&, index_t, index_t, index_t) { return true; }
-  ASHLAR_HOST_DEVICE static KeyRange keys(const State&, index_t, index_t, index_t, index_t key_len) {
-    return {0, key_len};
-  }
-  ASHLAR_HOST_DEVICE static bool all_visible(const State&, index_t, index_t, index_t, index_t, index_t) { return true; }
-};
 struct Sparse {
   struct State {};
   static constexpr bool needs_documents = false;
@@ -54,43 +47,64 @@ struct Sparse {
     return false;
   }
 };
-static_assert(Mask<Window> && Mask<Everything> && Mask<Sparse>);
+static_assert(Mask<Window> && Mask<Sparse>);
 
 AttentionShape sizes(index_t batch, index_t query_len, index_t key_len, index_t heads, index_t kv_heads,
-                     index_t head_dim, index_t query_offset = 0, index_t spare = 0) {
-  return {batch,       query_len, key_len, key_len + spare, heads, kv_heads, head_dim, 1 / std::sqrt(double(head_dim)),
-          query_offset};
+                     index_t head_dim, index_t query_begin = 0, index_t spare = 0) {
+  return {batch,           query_len, key_len,
+          key_len + spare, heads,     kv_heads,
+          head_dim,        head_dim,  1 / std::sqrt(double(head_dim)),
+          query_begin};
+}
+AttentionShape with_value_dim(AttentionShape s, index_t value_dim) {
+  s.value_dim = value_dim;
+  return s;
+}
+AttentionShape with_key_begin(AttentionShape s, index_t key_begin) {
+  s.key_begin = key_begin;
+  return s;
 }
 
-/// Forward and backward agree with Cpu, bit for bit from run to run. Rows of key and value past key_len hold NaN, and
-/// their gradients stay unwritten. make_state(device) makes the mask's state, in that device's memory.
+/// Forward and backward agree with Cpu, bit for bit from run to run; and, where `twice`, so do a second forward merged
+/// into the first, as if its keys were there twice, and gradients added to the first ones. Rows of key and value past
+/// key_len hold NaN, and their gradients stay unwritten. make_state(device) makes the mask's state, in that device's
+/// memory.
 template <class M, class T>
-void check_attention(const AttentionShape& s, Layout layout, auto make_state, double scale = 1) {
-  const Shape queries{s.batch * s.query_len, s.heads * s.head_dim};
-  const Shape keys{s.batch * s.key_capacity, s.kv_heads * s.head_dim};
-  TestTensor<T> query(queries), dout(queries), key(keys), value(keys);
+void check_attention(const AttentionShape& s, Layout layout, auto make_state, double scale = 1, bool twice = false) {
+  TestTensor<T> query(s.query()), dout(s.out()), key(s.key()), value(s.value());
   query.randomise(1, scale);
   key.randomise(2);
   value.randomise(3);
   dout.randomise(4);
   for (index_t b = 0; b < s.batch; ++b)
     for (index_t i = b * s.key_capacity + s.key_len; i < (b + 1) * s.key_capacity; ++i)
-      for (index_t c = 0; c < key.cols(); ++c)
-        key.at(i, c) = value.at(i, c) = T(std::numeric_limits<float>::quiet_NaN());
+      for (auto* tensor : {&key, &value})
+        for (index_t c = 0; c < tensor->cols(); ++c) tensor->at(i, c) = T(std::numeric_limits<float>::quiet_NaN());
   INFO("batch " << s.batch << " queries " << s.query_len << " keys " << s.key_len << " heads " << s.heads << "/"
-                << s.kv_heads << " dim " << s.head_dim << " offset " << s.query_offset);
+                << s.kv_heads << " dims " << s.head_dim << ", " << s.value_dim << " from " << s.query_begin << ", "
+                << s.key_begin);
   test::agrees_with_cpu(
       [&](auto device) {
         using D = decltype(device);
         auto& queue = test::queue<D>();
         const auto state = make_state(device);
         const DeviceTensor<T, D> q(query, layout), k(key, layout), v(value, {layout.offset, 2 * layout.gap}),
-            d(dout, layout), out(queries, layout), dq(queries, layout), dk(keys, layout), dv(keys);
-        const DeviceTensor<Acc<T>, D> lse(Shape{s.batch * s.heads * s.query_len}), delta(lse.view().shape());
-        ops::attention<M, T, D>(queue, s, state.mask, q, k, v, out.view(), lse.view());
-        ops::attention_backward<M, T, D>(queue, s, state.mask, q, k, v, out, lse, d, dq.view(), dk.view(), dv.view(),
-                                         delta.view());
-        return Results{{out.values(), lse.values(), dq.values(), dk.values(), dv.values()}};
+            d(dout, layout), out(s.out(), layout), dq(s.query(), layout), dk(s.key(), layout), dv(s.value());
+        const DeviceTensor<Acc<T>, D> lse(Shape{s.lse()}), delta(lse.view().shape());
+        const auto backward = [&](bool accumulate) {
+          ops::attention_backward<M, T, D>(queue, s, state.mask, {q, k, v}, lse, delta, d, {dq, dk, dv}, accumulate);
+        };
+        Results results;
+        const auto take = [&](const auto&... tensors) { (results.numbers.push_back(tensors.values()), ...); };
+        ops::attention<M, T, D>(queue, s, state.mask, {q, k, v}, {out, lse});
+        ops::attention_delta<T, D>(queue, s, out, d, delta.view());
+        backward(false);
+        take(out, lse, delta, dq, dk, dv);
+        if (!twice) return results;
+        backward(true);
+        ops::attention<M, T, D>(queue, s, state.mask, {q, k, v}, {out, lse}, Merge::by_lse);
+        take(out, lse, dq, dk, dv);
+        return results;
       },
       8 * test::tolerance<T> * scale, 1);
 }
@@ -157,15 +171,107 @@ TEMPLATE_TEST_CASE("attention on Cuda agrees with Cpu: documents", "[attention]"
 TEMPLATE_TEST_CASE("attention on Cuda agrees with Cpu: a mask of the user's own", "[attention]", float, double, bf16) {
   using T = TestType;
   check_attention<Window, T>(sizes(1, 100, 100, 2, 1, 16), {}, plain<Window>({7}));
-  check_attention<Everything, T>(sizes(1, 20, 70, 2, 2, 16), {1, 0}, plain<Everything>());
+  check_attention<Bidirectional, T>(sizes(1, 20, 70, 2, 2, 16), {1, 0}, plain<Bidirectional>());
   check_attention<Sparse, T>(sizes(2, 37, 66, 2, 1, 16), {}, plain<Sparse>());  // queries that see no key
+}
+
+TEMPLATE_TEST_CASE("attention on Cuda agrees with Cpu: local masks", "[attention]", float, bf16) {
+  using T = TestType;
+  check_attention<Chunked<Causal>, T>(sizes(2, 70, 70, 2, 1, 16), {}, plain<Chunked<Causal>>({{}, 33}));
+  check_attention<Chunked<Causal>, T>(sizes(1, 9, 70, 2, 1, 16, 61, 5), {}, plain<Chunked<Causal>>({{}, 16}));
+  check_attention<SlidingWindow<Causal>, T>(sizes(1, 70, 70, 2, 1, 16), {1, 3}, plain<SlidingWindow<Causal>>({{}, 20}));
+  const auto within = [](auto make_documents) {
+    return [=](auto device) {
+      auto documents = make_documents(device);
+      struct State {
+        decltype(documents) of_documents;
+        Chunked<BlockCausal>::State mask;
+      };
+      const BlockCausal::State base = documents.mask;
+      return State{std::move(documents), {base, 24}};
+    };
+  };
+  check_attention<Chunked<BlockCausal>, T>(sizes(2, 70, 70, 2, 1, 16), {}, within(documents(2, 70, {5, 1, 40, 2})));
+}
+
+TEMPLATE_TEST_CASE("attention on Cuda agrees with Cpu: values of another dimension", "[attention]", float, double) {
+  using T = TestType;
+  check_attention<Causal, T>(with_value_dim(sizes(1, 20, 20, 2, 2, 192), 128), {0, 16}, plain<Causal>());
+  check_attention<Causal, T>(with_value_dim(sizes(2, 35, 35, 2, 1, 6), 4), {1, 3}, plain<Causal>(), 1, true);
+  check_attention<Bidirectional, T>(with_value_dim(sizes(1, 20, 33, 2, 1, 3), 70), {}, plain<Bidirectional>(), 1, true);
+  CHECK_THROWS_AS((check_attention<Causal, T>(with_value_dim(sizes(1, 1, 1, 1, 1, 8), 257), {}, plain<Causal>())),
+                  Error);
+}
+
+TEMPLATE_TEST_CASE("attention on Cuda agrees with Cpu: keys that begin anywhere", "[attention]", float, bf16) {
+  using T = TestType;
+  const auto from = [](index_t query_begin, index_t key_begin) {
+    return with_key_begin(sizes(1, 36, 40, 2, 1, 16, query_begin, 3), key_begin);
+  };
+  for (const auto& [query, key] : {std::pair{50, 0}, {50, 30}, {50, 60}, {50, 86}}) {
+    check_attention<Causal, T>(from(query, key), {}, plain<Causal>(), 1, true);
+    check_attention<BlockCausal, T>(from(query, key), {}, documents(1, 130, {45, 3, 20}), 1, true);
+  }
+  check_attention<Chunked<Causal>, T>(from(50, 30), {}, plain<Chunked<Causal>>({{}, 25}), 1, true);
+  check_attention<SlidingWindow<Causal>, T>(from(50, 30), {}, plain<SlidingWindow<Causal>>({{}, 9}), 1, true);
+  check_attention<Bidirectional, T>(from(3, 90), {}, plain<Bidirectional>(), 1, true);
+}
+
+TEMPLATE_TEST_CASE("a ring of blocks of keys on Cuda is whole attention on Cpu", "[attention]", float, double) {
+  using T = TestType;
+  // One sequence, so that a block of keys is a view; the second block is of no keys, the last one's no query sees.
+  const AttentionShape s = with_value_dim(sizes(1, 70, 110, 4, 2, 24), 16);
+  const std::pair<index_t, index_t> blocks[] = {{33, 70}, {70, 70}, {0, 33}, {70, 110}};
+  const auto make_state = documents(1, 110, {5, 1, 40, 64});
+  TestTensor<T> query(s.query()), dout(s.out()), key(s.key()), value(s.value());
+  query.randomise(1);
+  key.randomise(2);
+  value.randomise(3);
+  dout.randomise(4);
+  test::agrees_with_cpu(
+      [&](auto device) {
+        using D = decltype(device);
+        using M = BlockCausal;
+        auto& queue = test::queue<D>();
+        const auto state = make_state(device);
+        const DeviceTensor<T, D> q(query), k(key, {0, 4}), v(value, {1, 3}), d(dout), out(s.out(), {0, 4}),
+            dq(s.query()), dk(s.key(), {1, 1}), dv(s.value());
+        const DeviceTensor<Acc<T>, D> lse(Shape{s.lse()}), delta(lse.view().shape());
+        const auto whole_or_ring = [&](auto call) {
+          if (std::is_same_v<D, Cpu>) return call(s, index_t{0}, s.key_len, true);
+          for (const auto& [begin, end] : blocks) {
+            AttentionShape block = s;
+            block.key_len = block.key_capacity = end - begin;
+            block.key_begin = begin;
+            call(block, begin, end - begin, begin == blocks[0].first);
+          }
+        };
+        const auto in = [&](index_t begin, index_t n) {
+          return ops::QueryKeyValue<const T, D>{q.view(), k.view().rows(begin, n), v.view().rows(begin, n)};
+        };
+        whole_or_ring([&](const AttentionShape& block, index_t begin, index_t n, bool first) {
+          ops::attention<M, T, D>(queue, block, state.mask, in(begin, n), {out, lse},
+                                  first ? Merge::replace : Merge::by_lse);
+        });
+        ops::attention_delta<T, D>(queue, s, out, d, delta.view());
+        // dq is added up over the blocks; each block has dk and dv to itself, which begin as zeros.
+        for (const auto& gradient : {dk.view(), dv.view()})
+          for (index_t r = 0; r < gradient.rows(); ++r)
+            D::fill_zero(queue, gradient.row(r), static_cast<std::size_t>(gradient.cols()) * sizeof(T));
+        whole_or_ring([&](const AttentionShape& block, index_t begin, index_t n, bool first) {
+          ops::attention_backward<M, T, D>(queue, block, state.mask, in(begin, n), lse, delta, d,
+                                           {dq, dk.view().rows(begin, n), dv.view().rows(begin, n)}, !first);
+        });
+        return Results{{out.values(), lse.values(), dq.values(), dk.values(), dv.values()}};
+      },
+      8 * test::tolerance<T>, 1);
 }
 
 TEMPLATE_TEST_CASE("attention on Cuda agrees with Cpu: empty dimensions", "[attention]", float, bf16) {
   using T = TestType;
   check_attention<Causal, T>(sizes(0, 5, 5, 2, 1, 16), {}, plain<Causal>());
   check_attention<Causal, T>(sizes(2, 0, 5, 2, 1, 16), {}, plain<Causal>());
-  check_attention<Everything, T>(sizes(2, 5, 0, 2, 1, 16, 0, 2), {}, plain<Everything>());
+  check_attention<Bidirectional, T>(sizes(2, 5, 0, 2, 1, 16, 0, 2), {}, plain<Bidirectional>());
 }
 
 TEMPLATE_TEST_CASE("attention on Cuda agrees with Cpu: large scores", "[attention]", float, double) {

@@ -88,6 +88,15 @@ TEMPLATE_TEST_CASE("rms_norm_backward on Cuda agrees with Cpu", "[rms_norm]", fl
     }
 }
 
+TEMPLATE_TEST_CASE("rms_norm on Cuda agrees with Cpu: heads, as many short rows", "[rms_norm]", float, bf16) {
+  for (const index_t head_dim : {16, 20}) {  // 150 tokens, 4 heads
+    const Case<TestType> c(150 * 4, head_dim);
+    test::agrees_with_cpu([&](auto device) { return c.forward(device, {}); }, test::tolerance<TestType>);
+    test::agrees_with_cpu([&](auto device) { return c.backward(device, {}, false, false); },
+                          4 * test::tolerance<TestType>, 1);
+  }
+}
+
 TEST_CASE("rms_norm on Cuda survives squares that overflow", "[rms_norm]") {
   Case<float> c(3, 65);
   for (index_t i = 0; i < 65; ++i) c.x.at(1, i) = 1e30f;

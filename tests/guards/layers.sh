@@ -3,7 +3,7 @@
 # about sources that a search can check. Prints a line a fault; exit status 1 if there is one.
 set -eu
 cd "$1"
-library=$(find include/ashlar -name '*.hpp' -o -name '*.cuh' | sort)
+library=$(find include/ashlar -name '*.hpp' -o -name '*.ipp' -o -name '*.cuh' | sort)
 faults=$(mktemp)
 trap 'rm -f "$faults"' EXIT
 
@@ -27,14 +27,14 @@ grep -n '^ *# *include' $library /dev/null | awk '
     if (target ~ /^Eigen\// && from != "ashlar/ops/matmul/eigen.hpp") fault("Eigen is for ops/matmul/eigen.hpp alone")
     if (target ~ /^(fmt|CLI)\// || (from ~ /\.cuh$/ && target ~ /^(nlohmann|Eigen)\//))
       fault("<" target "> does not belong here")
-    if (target ~ /^nlohmann\// && from !~ /^ashlar\/(train\/config_json_values|checkpoint\/(manifest|safetensors)_json)\.hpp$/)
-      fault("JSON is for train/config_json_values.hpp, checkpoint/manifest_json.hpp and checkpoint/safetensors_json.hpp")
+    if (target ~ /^nlohmann\// && from !~ /^ashlar\/(train\/config_json|checkpoint\/(manifest|safetensors))\.ipp$/)
+      fault("JSON is for train/config_json.ipp, checkpoint/manifest.ipp and checkpoint/safetensors.ipp")
     if (target ~ /^(iostream|regex)$/) fault("<" target "> is slow to include")
     if (target !~ /^ashlar\//) next
     if ((getline rest < ("include/" target)) < 0) fault(target " does not exist")
     close("include/" target)
 
-    if (from ~ /\.hpp$/ && target ~ /\.cuh$/) fault("a .hpp is for host compilers: it includes no .cuh")
+    if (from ~ /\.[hi]pp$/ && target ~ /\.cuh$/) fault("a .hpp is for host compilers: it includes no .cuh")
     if (target in umbrella && !(from in umbrella)) fault(target " is for users; include what is used")
     if (from in umbrella) next
     if (from_depth < 3 || !(from_path[2] in layer)) { fault("a folder without a layer; add it to tests/guards/layers.sh"); next }
@@ -56,13 +56,13 @@ for file in $library; do
 done
 
 # Sizes and names.
-for file in $(find include cmake examples tests benchmarks \( -name '*.hpp' -o -name '*.cuh' -o -name '*.c*' \) 2>/dev/null); do
+for file in $(find include cmake examples tests benchmarks \( -name '*.hpp' -o -name '*.ipp' -o -name '*.cuh' -o -name '*.c*' \) 2>/dev/null); do
   lines=$(wc -l <"$file")
   [ "$lines" -le 500 ] || echo "$file: $lines lines; split what is over 500" >>"$faults"
 done
 find include cmake examples tests benchmarks docs 2>/dev/null | grep -iE '/[^/]*(utils?|common|misc|helpers?)(\.[^/]*)?$' |
   sed 's/$/: name the concept/' >>"$faults" || true
-find include -type f | grep -vE '/[a-z0-9_]+\.(hpp|cuh)$' | sed 's/$/: file names are snake_case .hpp or .cuh/' >>"$faults" || true
+find include -type f | grep -vE '/[a-z0-9_]+\.(hpp|ipp|cuh)$' | sed 's/$/: file names are snake_case .hpp, .ipp or .cuh/' >>"$faults" || true
 
 cat "$faults"
 [ ! -s "$faults" ]

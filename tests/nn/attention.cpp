@@ -7,7 +7,7 @@ using namespace ashlar;
 namespace {
 
 // A mask of a user's own: a query sees itself and the two tokens before.
-struct SlidingWindow {
+struct LastThree {
   struct State {};
   static constexpr bool needs_documents = false;
   static constexpr index_t width = 3;
@@ -23,7 +23,7 @@ struct SlidingWindow {
 using UsesSdpa = Sdpa;
 using UsesFlash = Flash<Causal>;
 using UsesDocuments = Flex<BlockCausal>;
-using UsesWindow = Flex<SlidingWindow>;
+using UsesWindow = Flex<LastThree>;
 using E = Environment<Cpu, double>;
 
 constexpr index_t count = 2, seq_len = 6, rows = count * seq_len;
@@ -55,7 +55,9 @@ struct AttentionSubject : test::Subject<E> {
 
 template <class Kind>
 void check_gradients(index_t heads, index_t kv_heads) {
-  AttentionSubject<Kind> s({8, heads, kv_heads, 4});
+  GroupedQuerySizes sizes{8, heads, kv_heads, 4};
+  sizes.local = 4;
+  AttentionSubject<Kind> s(sizes);
   test::GradientLaw<E>(s).check();
 }
 
@@ -113,7 +115,7 @@ TEST_CASE("attention sees what its mask shows, and nothing else") {
   for (index_t row = 0; row < rows; ++row) {
     const auto* a = before.data() + row * 8;
     const bool changed = !std::equal(a, a + 8, after.data() + row * 8);
-    CHECK(changed == (row >= 1 && row < 1 + SlidingWindow::width));
+    CHECK(changed == (row >= 1 && row < 1 + LastThree::width));
   }
 }
 
@@ -140,4 +142,31 @@ TEST_CASE("heads that tp does not divide are refused in words") {
     CHECK(std::string(e.what()) ==
           "--parallelism.tensor_parallel_degree 4 must divide the 4 heads and the 2 key-value heads");
   }
+}
+
+TEST_CASE("heads need not fill dim, halves turn together, and heads have norms") {
+  AttentionSubject<Grouped<Causal, Rope<Halves>, HeadNorm>> qwen({8, 4, 2, 6});
+  test::GradientLaw<E>(qwen).check();
+  AttentionSubject<Grouped<BlockCausal, NoRope>> without({8, 2, 1, 4});
+  test::GradientLaw<E>(without).check();
+}
+
+TEST_CASE("attention stays in its chunk, or in its window, of the length that the sizes say") {
+  check_gradients<Grouped<Chunked<BlockCausal>>>(2, 1);
+  GroupedQuerySizes sizes{8, 2, 2, 4};
+  sizes.local = 3;
+  AttentionSubject<Grouped<Chunked<Causal>>> chunked(sizes);
+  const auto seen = [](auto& s, index_t changed) {
+    test::GradientLaw<E> law(s);
+    const auto before = law.evaluate().front();
+    s.inputs[0].data()[changed * 8] += 1;
+    const auto after = law.evaluate().front();
+    std::vector<index_t> out;
+    for (index_t row = 0; row < rows; ++row)
+      if (!std::equal(before.data() + row * 8, before.data() + row * 8 + 8, after.data() + row * 8)) out.push_back(row);
+    return out;
+  };
+  CHECK(seen(chunked, 1) == std::vector<index_t>{1, 2});
+  AttentionSubject<Grouped<SlidingWindow<Causal>>> window(sizes);
+  CHECK(seen(window, 1) == std::vector<index_t>{1, 2, 3});
 }

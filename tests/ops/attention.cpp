@@ -1,191 +1,10 @@
-#include "ashlar/ops/attention/attention.hpp"
+#include "attention_problem.hpp"
 
-#include "catch.hpp"
-#include "test_tensor.hpp"
+#include <array>
+#include <utility>
 
 using namespace ashlar;
-using ops::AttentionShape;
-using test::TestTensor;
-
-namespace {
-
-Cpu::Queue queue;
-
-/// Masks of a user's own. Window: the last `width` positions. Everything: no mask, with bounds that tell the truth.
-/// Sparse: no query of every third position sees any key, and bounds that say nothing.
-struct Window {
-  struct State {
-    index_t width = 0;
-  };
-  static constexpr bool needs_documents = false;
-  static bool visible(const State& s, index_t, index_t q, index_t k) { return k <= q && k > q - s.width; }
-  static KeyRange keys(const State& s, index_t, index_t q_begin, index_t q_end, index_t key_len) {
-    return {std::max<index_t>(0, q_begin - s.width + 1), std::min(q_end, key_len)};
-  }
-  static bool all_visible(const State& s, index_t, index_t q_begin, index_t q_end, index_t k_begin, index_t k_end) {
-    return k_end <= q_begin + 1 && k_begin > q_end - 1 - s.width;
-  }
-};
-struct Everything {
-  struct State {};
-  static constexpr bool needs_documents = false;
-  static bool visible(const State&, index_t, index_t, index_t) { return true; }
-  static KeyRange keys(const State&, index_t, index_t, index_t, index_t key_len) { return {0, key_len}; }
-  static bool all_visible(const State&, index_t, index_t, index_t, index_t, index_t) { return true; }
-};
-struct Sparse {
-  struct State {};
-  static constexpr bool needs_documents = false;
-  static bool visible(const State&, index_t b, index_t q, index_t k) { return q % 3 != 1 && (q + k + b) % 2 == 0; }
-  static KeyRange keys(const State&, index_t, index_t, index_t, index_t key_len) { return {0, key_len}; }
-  static bool all_visible(const State&, index_t, index_t, index_t, index_t, index_t) { return false; }
-};
-static_assert(Mask<Window> && Mask<Everything> && Mask<Sparse>);
-
-AttentionShape sizes(index_t batch, index_t query_len, index_t key_len, index_t heads, index_t kv_heads,
-                     index_t head_dim, index_t query_offset = 0, index_t spare = 0) {
-  return {batch,       query_len, key_len, key_len + spare, heads, kv_heads, head_dim, 1 / std::sqrt(double(head_dim)),
-          query_offset};
-}
-
-/// The tensors of one call. Rows of key and value past key_len hold NaN; the gradients of those rows, a marker.
-template <class T>
-struct Problem {
-  AttentionShape s;
-  TestTensor<T> query, key, value, out, dout, dquery, dkey, dvalue;
-  TestTensor<Acc<T>> lse, delta;
-
-  explicit Problem(const AttentionShape& shape, index_t gap = 0, double scale = 1)
-      : s(shape),
-        query({s.batch * s.query_len, s.heads * s.head_dim}, gap),
-        key({s.batch * s.key_capacity, s.kv_heads * s.head_dim}, 2 * gap),
-        value({s.batch * s.key_capacity, s.kv_heads * s.head_dim}, gap),
-        out({s.batch * s.query_len, s.heads * s.head_dim}, gap),
-        dout({s.batch * s.query_len, s.heads * s.head_dim}, 3 * gap),
-        dquery({s.batch * s.query_len, s.heads * s.head_dim}, gap),
-        dkey({s.batch * s.key_capacity, s.kv_heads * s.head_dim}, gap),
-        dvalue({s.batch * s.key_capacity, s.kv_heads * s.head_dim}),
-        lse({s.batch * s.heads * s.query_len}),
-        delta({s.batch * s.heads * s.query_len}) {
-    query.randomise(1, scale);
-    key.randomise(2);
-    value.randomise(3);
-    dout.randomise(4);
-    for (index_t b = 0; b < s.batch; ++b)
-      for (index_t i = b * s.key_capacity + s.key_len; i < (b + 1) * s.key_capacity; ++i)
-        for (index_t c = 0; c < key.cols(); ++c)
-          key.at(i, c) = value.at(i, c) = T(std::numeric_limits<float>::quiet_NaN());
-  }
-  template <class M>
-  void forward(const typename M::State& mask) {
-    ops::attention<M, T, Cpu>(queue, s, mask, query, key, value, out.view(), lse.view());
-  }
-  template <class M>
-  void backward(const typename M::State& mask) {
-    ops::attention_backward<M, T, Cpu>(queue, s, mask, query, key, value, out, lse, dout, dquery.view(), dkey.view(),
-                                       dvalue.view(), delta.view());
-  }
-  bool guards_intact() {
-    return query.guards_intact() && key.guards_intact() && value.guards_intact() && out.guards_intact() &&
-           dquery.guards_intact() && dkey.guards_intact() && dvalue.guards_intact() && lse.guards_intact() &&
-           delta.guards_intact();
-  }
-};
-
-struct Reference {
-  std::vector<double> out, lse, dquery, dkey, dvalue;
-};
-
-/// Dense attention and its gradients in double, pair by pair; the gradients of rows past key_len stay NaN.
-template <class M, class T>
-Reference reference(const Problem<T>& p, const typename M::State& mask) {
-  const AttentionShape& s = p.s;
-  const auto count = [](const auto& tensor) { return static_cast<std::size_t>(tensor.count()); };
-  constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-  Reference r{std::vector<double>(count(p.out)), std::vector<double>(count(p.lse)), std::vector<double>(count(p.out)),
-              std::vector<double>(count(p.key), nan), std::vector<double>(count(p.key), nan)};
-  const index_t d = s.head_dim, qcols = s.heads * d, kcols = s.kv_heads * d;
-  const auto index = [](index_t i) { return static_cast<std::size_t>(i); };
-  for (index_t b = 0; b < s.batch; ++b)
-    for (index_t i = b * s.key_capacity * kcols; i < (b * s.key_capacity + s.key_len) * kcols; ++i)
-      r.dkey[index(i)] = r.dvalue[index(i)] = 0;
-  for (index_t b = 0; b < s.batch; ++b)
-    for (index_t h = 0; h < s.heads; ++h)
-      for (index_t i = 0; i < s.query_len; ++i) {
-        const index_t q = (b * s.query_len + i) * qcols + h * d, kv = h / (s.heads / s.kv_heads) * d;
-        const auto k = [&](index_t j) { return (b * s.key_capacity + j) * kcols + kv; };
-        std::vector<double> score(index(s.key_len), -std::numeric_limits<double>::infinity()), dp = score;
-        double m = -std::numeric_limits<double>::infinity(), sum = 0, delta = 0;
-        for (index_t j = 0; j < s.key_len; ++j) {
-          if (!M::visible(mask, b, s.query_offset + i, j)) continue;
-          double dot = 0;
-          for (index_t c = 0; c < d; ++c) dot += double(p.query.at(q + c)) * double(p.key.at(k(j) + c));
-          score[index(j)] = dot * s.scale;
-          m = std::max(m, score[index(j)]);
-        }
-        for (double x : score) sum += std::isinf(x) ? 0 : std::exp(x - m);
-        r.lse[index((b * s.heads + h) * s.query_len + i)] = m + std::log(sum);
-        for (index_t j = 0; j < s.key_len; ++j) {
-          if (std::isinf(score[index(j)])) continue;
-          const double probability = std::exp(score[index(j)] - m) / sum;
-          score[index(j)] = probability;
-          dp[index(j)] = 0;
-          for (index_t c = 0; c < d; ++c) {
-            r.out[index(q + c)] += probability * double(p.value.at(k(j) + c));
-            dp[index(j)] += double(p.dout.at(q + c)) * double(p.value.at(k(j) + c));
-            r.dvalue[index(k(j) + c)] += probability * double(p.dout.at(q + c));
-          }
-          delta += probability * dp[index(j)];
-        }
-        for (index_t j = 0; j < s.key_len; ++j) {
-          if (std::isinf(dp[index(j)])) continue;
-          const double ds = score[index(j)] * (dp[index(j)] - delta) * s.scale;
-          for (index_t c = 0; c < d; ++c) {
-            r.dquery[index(q + c)] += ds * double(p.key.at(k(j) + c));
-            r.dkey[index(k(j) + c)] += ds * double(p.query.at(q + c));
-          }
-        }
-      }
-  return r;
-}
-
-template <class T>
-constexpr double tolerated = std::is_same_v<T, double>  ? 1e-11
-                             : std::is_same_v<T, float> ? 3e-5
-                                                        : 0x1.4p-6;
-
-template <class M, class T>
-void check_attention(const AttentionShape& s, const typename M::State& mask, index_t gap = 0, double scale = 1) {
-  Problem<T> p(s, gap, scale);
-  INFO("batch " << s.batch << " queries " << s.query_len << " keys " << s.key_len << " heads " << s.heads << "/"
-                << s.kv_heads << " dim " << s.head_dim << " offset " << s.query_offset);
-  p.template forward<M>(mask);
-  const Reference want = reference<M>(p, mask);
-  const double limit = tolerated<T> * std::max(1.0, scale);
-  CHECK(test::max_error(p.out.values(), want.out, 1) < limit);
-  CHECK(test::max_error(p.lse.values(), want.lse, 1) < (std::is_same_v<T, double> ? 1e-13 : 1e-5));
-  p.template backward<M>(mask);
-  CHECK(test::max_error(p.dquery.values(), want.dquery, 1) < limit);
-  CHECK(test::max_error(p.dkey.values(), want.dkey, 3) < limit);
-  CHECK(test::max_error(p.dvalue.values(), want.dvalue, 3) < limit);
-  CHECK(p.guards_intact());
-}
-
-/// document_start of sequences whose documents have these lengths, over and over.
-TestTensor<std::int32_t> documents(index_t batch, index_t seq_len, const std::vector<std::int32_t>& lengths) {
-  TestTensor<std::int32_t> start({batch, seq_len});
-  for (index_t b = 0; b < batch; ++b) {
-    std::int32_t begin = 0;
-    std::size_t which = static_cast<std::size_t>(b);
-    for (std::int32_t i = 0; i < seq_len; ++i) {
-      if (i >= begin + lengths[which % lengths.size()]) begin = i, ++which;
-      start.at(b, i) = begin;
-    }
-  }
-  return start;
-}
-
-}  // namespace
+using namespace ashlar::test;
 
 TEMPLATE_TEST_CASE("attention and its gradients equal dense attention: causal", "[attention]", double, float, bf16) {
   using T = TestType;
@@ -209,9 +28,82 @@ TEMPLATE_TEST_CASE("attention and its gradients equal dense attention: documents
   check_attention<Window, T>(sizes(1, 128, 128, 1, 1, 16), {3});  // tiles that begin anywhere, to the last key
   check_attention<Window, T>(sizes(1, 200, 200, 2, 1, 16), {100}, 2);
   check_attention<Window, T>(sizes(1, 50, 150, 1, 1, 24, 100), {64});
-  check_attention<Everything, T>(sizes(2, 30, 77, 2, 1, 16), {});
-  check_attention<Everything, T>(sizes(1, 77, 30, 2, 1, 16, 0, 2), {});
+  check_attention<Bidirectional, T>(sizes(2, 30, 77, 2, 1, 16), {});
+  check_attention<Bidirectional, T>(sizes(1, 77, 30, 2, 1, 16, 0, 2), {});
   check_attention<Sparse, T>(sizes(2, 70, 66, 2, 1, 16), {});
+}
+
+TEMPLATE_TEST_CASE("attention and its gradients equal dense attention: local masks", "[attention]", double, float,
+                   bf16) {
+  using T = TestType;
+  TestTensor<std::int32_t> start = documents(2, 150, {1, 40, 3, 70, 64});
+  const BlockCausal::State of_documents{start.view().data(), 150};
+  for (const index_t chunk : {1, 16, 33, 64, 500}) {
+    check_attention<Chunked<Causal>, T>(sizes(1, 150, 150, 2, 1, 16), {{}, chunk});
+    check_attention<Chunked<BlockCausal>, T>(sizes(2, 150, 150, 2, 1, 16), {of_documents, chunk}, 1);
+  }
+  check_attention<Chunked<Causal>, T>(sizes(2, 9, 70, 4, 2, 16, 61, 5), {{}, 32});  // a cache with room
+  check_attention<Chunked<Bidirectional>, T>(sizes(1, 100, 80, 2, 1, 16), {{}, 30});
+  for (const index_t window : {1, 3, 64, 500}) {
+    check_attention<SlidingWindow<Causal>, T>(sizes(1, 150, 150, 2, 1, 16), {{}, window});
+    check_attention<SlidingWindow<BlockCausal>, T>(sizes(2, 150, 150, 2, 1, 16), {of_documents, window});
+  }
+}
+
+TEMPLATE_TEST_CASE("attention and its gradients equal dense attention: values of another dimension", "[attention]",
+                   double, float, bf16) {
+  using T = TestType;
+  check_attention<Causal, T>(with_value_dim(sizes(1, 70, 70, 2, 2, 192), 128), {});  // DeepSeek-V3's
+  check_attention<Causal, T>(with_value_dim(sizes(2, 66, 66, 4, 2, 6), 4), {}, 3);
+  check_attention<Causal, T>(with_value_dim(sizes(2, 66, 66, 2, 1, 3), 17), {}, 1);
+  check_attention<Bidirectional, T>(with_value_dim(sizes(1, 5, 70, 2, 1, 33), 1), {});
+  TestTensor<std::int32_t> start = documents(2, 80, {5, 40});
+  check_attention<BlockCausal, T>(with_value_dim(sizes(2, 80, 80, 2, 1, 24), 16), {start.view().data(), 80});
+}
+
+TEMPLATE_TEST_CASE("attention and its gradients equal dense attention: keys that begin anywhere", "[attention]", double,
+                   float, bf16) {
+  using T = TestType;
+  const auto from = [](index_t query_begin, index_t key_begin) {
+    return with_key_begin(sizes(2, 70, 66, 2, 1, 16, query_begin, 3), key_begin);
+  };
+  TestTensor<std::int32_t> start = documents(2, 300, {100, 3, 90});
+  const BlockCausal::State of_documents{start.view().data(), 300};
+  for (const auto& [query, key] : {std::pair{100, 0}, {100, 40}, {100, 100}, {100, 130}, {100, 169}, {100, 170}}) {
+    check_attention<Causal, T>(from(query, key), {});
+    check_attention<BlockCausal, T>(from(query, key), of_documents);
+    check_attention<Chunked<Causal>, T>(from(query, key), {{}, 64});
+    check_attention<SlidingWindow<Causal>, T>(from(query, key), {{}, 50});
+    check_attention<Bidirectional, T>(from(query, key), {});
+  }
+}
+
+TEST_CASE("attention of equal scores is the mean of the values that a query sees", "[attention]") {
+  // Value number j is (j, 1, 0): what a query gives is the mean of the positions that it sees, and their number is
+  // exp(lse).
+  Problem<double> p(with_value_dim(with_key_begin(sizes(1, 4, 6, 1, 1, 2, 10), 6), 3));  // queries 10..13, keys 6..11
+  p.query.fill(0);
+  for (index_t j = 0; j < 6; ++j)
+    for (index_t c = 0; c < 3; ++c) p.value.at(j, c) = std::array{double(j + 6), 1.0, 0.0}[static_cast<std::size_t>(c)];
+  const auto check = [&]<class M>(M, const typename M::State& mask, const std::vector<double>& mean,
+                                  const std::vector<double>& count) {
+    p.out.poison();
+    p.lse.poison();
+    p.template forward<M>(mask);
+    for (index_t i = 0; i < 4; ++i) {
+      const auto n = static_cast<std::size_t>(i);
+      CHECK(p.out.at(i, 0) == Approx(mean[n]));
+      CHECK(p.out.at(i, 1) == Approx(count[n] > 0 ? 1 : 0));
+      CHECK(p.out.at(i, 2) == 0);
+      CHECK(std::exp(p.lse.at(i)) == Approx(count[n]));
+    }
+  };
+  check(Causal{}, {}, {8, 8.5, 8.5, 8.5}, {5, 6, 6, 6});
+  check(Bidirectional{}, {}, {8.5, 8.5, 8.5, 8.5}, {6, 6, 6, 6});
+  check(Chunked<Causal>{}, {{}, 4}, {9, 9.5, 0, 0}, {3, 4, 0, 0});           // chunks 8..11 and 12..15
+  check(SlidingWindow<Causal>{}, {{}, 3}, {9, 10, 10.5, 11}, {3, 3, 2, 1});  // itself and two before
+  TestTensor<std::int32_t> start({1, 14}, {0, 0, 0, 0, 0, 0, 0, 7, 7, 7, 7, 7, 12, 12});
+  check(BlockCausal{}, {start.view().data(), 14}, {8.5, 9, 0, 0}, {4, 5, 0, 0});
 }
 
 TEST_CASE("attention's gradients are its derivatives", "[attention]") {

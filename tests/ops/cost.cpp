@@ -59,8 +59,10 @@ TEST_CASE("the bytes of dense operations", "[cost]") {
   CHECK(cost([&](auto& q) { ops::swiglu<bf16, Meta>(q, x, x, y); }).bytes == 3 * n * two);
   CHECK(cost([&](auto& q) { ops::swiglu_backward<bf16, Meta>(q, x, x, x, y, y); }).bytes == 5 * n * two);
   const auto table = tensor<float>({8, 6});
-  const auto rope = [&](auto& q) { ops::rope<bf16, Meta>(q, x, 6, 8, 0, table, ops::Direction::forward); };
+  const auto rope = [&](auto& q) { ops::rope<bf16, Meta>(q, x, {1, 6, 0, 6}, {8, 0}, table, ops::Direction::forward); };
   CHECK(cost(rope).bytes == 2 * n * two);
+  const auto third = [&](auto& q) { ops::rope<bf16, Meta>(q, x, {1, 6, 4, 2}, {8, 0}, tensor<float>({8, 2}), {}); };
+  CHECK(cost(third).bytes == 2 * n / 3 * two);
   CHECK(cost([&](auto& q) { ops::add<bf16, Meta>(q, x, x, y); }).bytes == 3 * n * two);
   CHECK(cost([&](auto& q) { ops::cast<bf16, float>(q, View<const bf16>(x), table); }).bytes == n * (two + four));
 
@@ -80,18 +82,47 @@ TEST_CASE("the bytes of dense operations", "[cost]") {
   }
 }
 
+TEST_CASE("the operations of attention follow the mask and the dimensions of heads", "[cost]") {
+  // 2 sequences, 6 heads of 12 columns, their values 8; 10 queries and 10 keys.
+  const ops::AttentionShape shape{2, 10, 10, 10, 6, 6, 12, 8, 0.5};
+  const auto q = tensor<bf16>(shape.query()), v = tensor<bf16>(shape.out());
+  const auto lse = tensor<float>({shape.lse()});
+  const auto forward = [&]<class M>(M, const typename M::State& mask) {
+    return cost([&](auto& on) { ops::attention<M, bf16, Meta>(on, shape, mask, {q, q, v}, {v, lse}); }).flops;
+  };
+  const auto backward = cost([&](auto& on) {
+    ops::attention_backward<Bidirectional, bf16, Meta>(on, shape, {}, {q, q, v}, lse, lse, v, {q, q, v});
+  });
+  CHECK(forward(Bidirectional{}, {}) == 2 * (2 * 6) * 100 * (12 + 8));
+  CHECK(backward.flops == 2 * (2 * 6) * 100 * (3 * 12 + 2 * 8));
+  CHECK(forward(Causal{}, {}) == 2 * (2 * 6) * 50 * (12 + 8));
+  CHECK(forward(Chunked<Causal>{}, {{}, 5}) == 2 * (2 * 6) * 25 * (12 + 8));  // half of two squares of 5 by 5
+  CHECK(forward(Chunked<Causal>{}, {{}, 50}) == forward(Causal{}, {}));
+  CHECK(forward(SlidingWindow<Causal>{}, {{}, 4}) == 2 * (2 * 6) * (6 * 4 + 8) * (12 + 8));  // 6 full ones, a corner
+  CHECK(forward(SlidingWindow<Causal>{}, {{}, 50}) == forward(Causal{}, {}));
+}
+
 TEST_CASE("the bytes of attention and of the loss", "[cost]") {
-  const ops::AttentionShape shape{2, 4, 4, 4, 6, 2, 8, 0.5, 0};
+  const ops::AttentionShape shape{2, 4, 4, 4, 6, 2, 8, 8, 0.5};
   const auto q8 = tensor<bf16>({8, 48}), kv = tensor<bf16>({8, 16});
   const auto lse = tensor<float>({48});
-  const auto forward = cost([&](auto& q) { ops::attention<Causal, bf16, Meta>(q, shape, {}, q8, kv, kv, q8, lse); });
-  CHECK(forward.bytes == 2 * (8 * 48 + 8 * 16) * two + 48 * four);
-  CHECK(forward.flops == 2 * (2 * 6 * 4 * 4) * 8);  // two products of half the pairs, two operations a term
-  const auto backward = cost([&](auto& q) {
-    ops::attention_backward<Causal, bf16, Meta>(q, shape, {}, q8, kv, kv, q8, lse, q8, q8, kv, kv, lse);
-  });
-  CHECK(backward.bytes == 4 * (8 * 48 + 8 * 16) * two + 3 * 48 * four);
-  CHECK(backward.flops == 2.5 * forward.flops);
+  const auto forward = [&](ops::Merge merge) {
+    return cost([&](auto& q) { ops::attention<Causal, bf16, Meta>(q, shape, {}, {q8, kv, kv}, {q8, lse}, merge); });
+  };
+  const Cost replaced = forward(ops::Merge::replace), merged = forward(ops::Merge::by_lse);
+  CHECK(replaced.bytes == 2 * (8 * 48 + 8 * 16) * two + 48 * four);
+  CHECK(merged.bytes == replaced.bytes + 8 * 48 * two + 48 * four);
+  CHECK(replaced.flops == 2 * (2 * 6 * 4 * 4) * 8);  // two products of half the pairs, two operations a term
+  CHECK(merged.flops == replaced.flops);
+  CHECK(cost([&](auto& q) { ops::attention_delta<bf16, Meta>(q, shape, q8, q8, lse); }).bytes ==
+        2 * 8 * 48 * two + 48 * four);
+  for (const bool accumulate : {false, true}) {
+    const auto backward = cost([&](auto& q) {
+      ops::attention_backward<Causal, bf16, Meta>(q, shape, {}, {q8, kv, kv}, lse, lse, q8, {q8, kv, kv}, accumulate);
+    });
+    CHECK(backward.bytes == (3 * 8 * 48 + 4 * 8 * 16 + (accumulate ? 8 * 48 + 2 * 8 * 16 : 0)) * two + 2 * 48 * four);
+    CHECK(backward.flops == 2.5 * replaced.flops);
+  }
 
   const auto logits = tensor<float>({8, 6}), statistics = tensor<float>({8, 3}), loss = tensor<float>({8});
   const auto targets = tensor<std::int32_t>({8});

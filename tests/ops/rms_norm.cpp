@@ -167,3 +167,52 @@ TEST_CASE("rms_norm counts its cost on Meta and rejects shapes that don't fit", 
   TestTensor<float> a({4, 8}), b({4, 7}), v({8}), r({4});
   CHECK_THROWS_AS((ops::rms_norm<float, Cpu>(queue, a, {}, v, eps, {}, b, r)), Error);
 }
+
+TEMPLATE_TEST_CASE("rms_norm of the heads of query and key is rms_norm of a view [N heads, head_dim]", "[rms_norm]",
+                   double, float, bf16) {
+  using T = TestType;
+  const index_t rows = 300, heads = 4, dim = 16;
+  TestTensor<T> query({rows, heads * dim}), w({dim}), y({rows, heads * dim});
+  TestTensor<Acc<T>> rstd({rows * heads}), dw({dim});
+  query.randomise(1, 2);
+  w.randomise(2);
+  const auto by_head = [&](TestTensor<T>& x) { return x.view().reshaped({rows * heads, dim}); };
+  ops::rms_norm<T, Cpu>(queue, by_head(query), {}, w, eps, {}, by_head(y), rstd);
+  // Each head has a mean of its own, and all heads have one weight.
+  std::vector<double> want;
+  for (index_t r = 0; r < rows; ++r)
+    for (index_t h = 0; h < heads; ++h) {
+      double squares = 0;
+      for (index_t c = h * dim; c < (h + 1) * dim; ++c) squares += double(query.at(r, c)) * double(query.at(r, c));
+      for (index_t c = 0; c < dim; ++c)
+        want.push_back(double(query.at(r, h * dim + c)) / std::sqrt(squares / dim + eps) * double(w.at(c)));
+    }
+  CHECK(test::max_error(y.values(), want) < test::tolerance<T>);
+  CHECK((y.guards_intact() && query.guards_intact()));
+
+  TestTensor<T> dy({rows, heads * dim}), dx({rows, heads * dim}), one_head({rows * heads, dim}), its_dy = one_head;
+  dy.randomise(3);
+  dw.fill(0);
+  ops::rms_norm_backward<T, Cpu>(queue, by_head(dy), by_head(query), w, rstd, by_head(dx), false, dw, {});
+  for (index_t i = 0; i < query.count(); ++i) one_head.at(i) = query.at(i), its_dy.at(i) = dy.at(i);
+  const Gradients gradients = reference_backward(its_dy, one_head, w);
+  CHECK(test::max_error(dx.values(), gradients.dx, 1) < test::tolerance<T>);
+  CHECK(test::max_error(dw.values(), gradients.dw, 1) < (std::is_same_v<T, double> ? 1e-12 : 1e-5));
+}
+
+TEST_CASE("the gradient of rms_norm over heads is its derivative", "[rms_norm]") {
+  TestTensor<double> x({5, 3 * 4}), w({4}), y({5, 3 * 4}), dy({5, 3 * 4}), dx({5, 3 * 4}), rstd({15}), dw({4});
+  x.randomise(1);
+  w.randomise(2);
+  dy.randomise(3);
+  dw.fill(0);
+  const auto by_head = [](TestTensor<double>& t) { return t.view().reshaped({15, 4}); };
+  const auto loss = [&] {
+    ops::rms_norm<double, Cpu>(queue, by_head(x), {}, w, eps, {}, by_head(y), rstd);
+    return test::inner(y, dy);
+  };
+  loss();
+  ops::rms_norm_backward<double, Cpu>(queue, by_head(dy), by_head(x), w, rstd, by_head(dx), false, dw, {});
+  CHECK(test::max_error(dx.values(), test::finite_differences(x, loss), 1) < 1e-8);
+  CHECK(test::max_error(dw.values(), test::finite_differences(w, loss), 1) < 1e-8);
+}

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "ashlar/data/random_tokens.hpp"
+#include "ashlar/models/llama4/llama4.hpp"
 #include "ashlar/models/transformer.hpp"
+#include "ashlar/nn/attention/latent.hpp"
 #include "ashlar/train/trainer.hpp"
 
 namespace equivalence {
@@ -46,6 +48,81 @@ struct TinyMoe : DecoderFamily<> {
 template <class D>
 struct Experts : Recipe<Family<TinyMoe>, Ffn<MoE<TopK<Sigmoid>>>, Parallel<fsdp * tp * ep>,
                         ActivationCheckpoint<None, Selective, Full>, Precision<F64, F32, Bf16>, On<D>> {};
+
+/// Llama 4's shape: two attentions and two feed-forwards, by a table.
+struct TinyAlternating : DecoderFamily<Llama4Sizes> {
+  static constexpr std::string_view name = "tiny_alternating";
+  using Attention = Llama4::Attention;
+  using FeedForward = Llama4::FeedForward;
+  static LayerKind layer(const Sizes& s, int l) { return Llama4::layer(s, l); }
+  static std::span<const Flavor<Sizes>> flavors() {
+    static constexpr Flavor<Sizes> all[] = {
+        {"debugmodel",
+         {{.dim = 32,
+           .num_layers = 4,
+           .num_heads = 4,
+           .num_kv_heads = 2,
+           .vocab_size = 32,
+           .hidden_dim = 48,
+           .moe = {.num_experts = 4, .top_k = 1, .hidden_dim = 16, .num_shared_experts = 1}},
+          2,
+          4,
+          3}}};
+    return all;
+  }
+};
+/// DeepSeek-V3's shape: latent attention, a dense layer before mixtures of experts.
+struct TinyLatent : DecoderFamily<> {
+  struct Sizes : DecoderSizes {
+    index_t rope_width() const { return 4; }
+    operator LatentSizes() const {  // NOLINT: implicit
+      LatentSizes s;
+      s.dim = dim;
+      s.num_heads = num_heads;
+      s.query_rank = 12;
+      s.key_value_rank = 8;
+      s.nope_dim = 4;
+      s.rope_dim = rope_width();
+      s.value_dim = 6;
+      return s;
+    }
+  };
+  static constexpr std::string_view name = "tiny_latent";
+  using Attention = Attn<Latent<BlockCausal>>;
+  using FeedForward = Ffn<SwiGlu, MoE<TopK<Sigmoid>>>;
+  static LayerKind layer(const Sizes& sizes, int l) { return {0, sizes.is_moe(l) ? 1 : 0}; }
+  static std::span<const Flavor<Sizes>> flavors() {
+    static constexpr Flavor<Sizes> all[] = {
+        {"debugmodel",
+         {{.dim = 32,
+           .num_layers = 4,
+           .num_heads = 4,
+           .num_kv_heads = 4,
+           .vocab_size = 32,
+           .hidden_dim = 48,
+           .num_dense_layers = 1,
+           .moe = {.num_experts = 4, .top_k = 2, .hidden_dim = 16, .num_shared_experts = 1, .route_norm = true}}}}};
+    return all;
+  }
+};
+/// Qwen3's shape: norms of heads, halves that turn together, heads that do not fill dim.
+struct TinyNormed : DecoderFamily<> {
+  static constexpr std::string_view name = "tiny_normed";
+  using Attention = Attn<Grouped<Causal, Rope<Halves>, HeadNorm>>;
+  static std::span<const Flavor<Sizes>> flavors() {
+    static constexpr Flavor<Sizes> all[] = {{"debugmodel",
+                                             {.dim = 32,
+                                              .num_layers = 4,
+                                              .num_heads = 4,
+                                              .num_kv_heads = 2,
+                                              .vocab_size = 32,
+                                              .hidden_dim = 48,
+                                              .head_dim = 12}}};
+    return all;
+  }
+};
+template <class F, Strategies S>
+struct OfFamily : Recipe<Family<F>, Parallel<S>, ActivationCheckpoint<None, Selective, Full>, Precision<F64>> {};
 
 /// Random tokens with documents: token 0 ends one.
 class Documents final : public TokenSource {
@@ -134,6 +211,37 @@ inline std::vector<Layout> expert_layouts() {
           c.training.local_batch_size = std::max(1, 8 * tensor / n / 2);
           all.push_back({n, c});
         }
+  return all;
+}
+
+/// A sample over every axis and every way of keeping, for families whose attention or table is of another kind.
+inline std::vector<Layout> sampled_layouts(bool experts) {
+  std::vector<Layout> all;
+  const auto add = [&](int pipeline, int replicate, int shard, int tensor, int expert, const char* schedule,
+                       const char* mode) {
+    Config c = base_config();
+    ParallelismConfig& p = c.parallelism;
+    p.pipeline_parallel_degree = pipeline;
+    p.data_parallel_replicate_degree = replicate;
+    p.data_parallel_shard_degree = shard;
+    p.tensor_parallel_degree = tensor;
+    p.expert_parallel_degree = expert;
+    p.pipeline_parallel_schedule = schedule;
+    c.activation_checkpoint.mode = mode;
+    const int rows = 8 / (replicate * shard);
+    c.training.local_batch_size = pipeline > 1 ? rows : std::max(1, rows / 2);
+    all.push_back({pipeline * replicate * shard * tensor, c});
+  };
+  for (const char* mode : {"selective", "full"}) add(1, 1, 1, 1, 1, "1F1B", mode);
+  add(1, 1, 1, 2, 1, "1F1B", "none");
+  add(1, 1, 2, 2, 1, "1F1B", "selective");
+  add(1, 2, 2, 1, 1, "1F1B", "full");
+  add(2, 1, 1, 2, 1, "ZBVZeroBubble", "selective");
+  add(2, 1, 2, 1, 1, "1F1B", "none");
+  if (experts) {
+    add(1, 1, 2, 2, 4, "1F1B", "selective");
+    add(1, 2, 2, 1, 2, "1F1B", "none");
+  }
   return all;
 }
 

@@ -105,16 +105,7 @@ inline void sync_folder(const std::filesystem::path& folder) {
 }
 
 /// Makes a folder, and those above it that are missing; returns when their names are on the disk.
-template <class CompiledOnce = void>
-void make_folder(const std::filesystem::path& folder) {
-  const std::filesystem::path path = std::filesystem::absolute(folder), above = path.parent_path();
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error)) return;
-  if (above != path) make_folder(above);
-  std::filesystem::create_directory(path, error);
-  if (error) fail(concat(path.string(), ": can't be made: ", error.message()));
-  sync_folder(above);
-}
+void make_folder(const std::filesystem::path& folder);
 
 /// Writes a file so that it is either there in full or not at all: write(File&) under another name, which is then
 /// changed; what a failure leaves is removed.
@@ -135,10 +126,7 @@ void write_file_atomically(const std::filesystem::path& path, Write&& write) {
   if (error) fail(concat(path.string(), ": can't be put in place: ", error.message()));
   sync_folder(std::filesystem::absolute(path).parent_path());
 }
-template <class CompiledOnce = void>
-void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
-  write_file_atomically(path, [&](File& file) { file.write(content.data(), content.size()); });
-}
+void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
 /// Reads pieces of a file that mostly follow one another, with few calls: small pieces come out of a window.
 class FileWindow {
@@ -169,3 +157,7 @@ class FileWindow {
 };
 
 }  // namespace ashlar::inline v0
+
+#if !ASHLAR_COMPILED
+#include "ashlar/checkpoint/file.ipp"
+#endif

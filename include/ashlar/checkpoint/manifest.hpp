@@ -1,5 +1,5 @@
 // Manifest: checkpoint.json, written last into a checkpoint's folder. A checkpoint is complete when it has one.
-// Read next: checkpoint/manifest_json.hpp, its text; checkpoint/folder.hpp.
+// Read next: checkpoint/manifest.ipp, its text; checkpoint/folder.hpp.
 #pragma once
 
 #include <filesystem>
@@ -32,17 +32,14 @@ struct Manifest {
   std::vector<StoredFile> files;
 };
 
-template <class CompiledOnce = void>
 std::string to_json(const Manifest& m);
 /// Throws Error that names `path` and the field: for what is no manifest, or one of a newer format.
-template <class CompiledOnce = void>
 Manifest parse_manifest(std::string_view text, const std::string& path);
 /// Of a checkpoint's folder. Throws Error also where it can't be read.
-template <class CompiledOnce = void>
 Manifest read_manifest(const std::filesystem::path& folder);
 
 }  // namespace ashlar::inline v0
 
-#if ASHLAR_COMPILED != 1
-#include "ashlar/checkpoint/manifest_json.hpp"
+#if !ASHLAR_COMPILED
+#include "ashlar/checkpoint/manifest.ipp"
 #endif

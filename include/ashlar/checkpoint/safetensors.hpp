@@ -1,6 +1,6 @@
 // The header of a safetensors file: 8 bytes of length (little endian), JSON text, then raw row-major data. Reading is
 // strict: a file may come from anywhere, and nothing in it is believed before it is checked. Read next:
-// checkpoint/safetensors_json.hpp, the reader; checkpoint/tensor_index.hpp.
+// checkpoint/safetensors.ipp, the reader; checkpoint/tensor_index.hpp.
 #pragma once
 
 #include <cstdint>
@@ -36,36 +36,17 @@ inline constexpr std::uint64_t largest_safetensors_header = 100'000'000;
 /// The header whose JSON is `text`, for a file `path` with `data_bytes` bytes of data. Throws Error that names the file
 /// and the tensor: for what is not such JSON, unknown types, sizes that do not fit the shape, names that stand twice,
 /// and data that overlap, leave a gap, or do not end with the file.
-template <class CompiledOnce = void>
 SafetensorsHeader parse_safetensors_header(std::string_view text, std::uint64_t data_bytes, const std::string& path);
 
 /// The header of an open file.
-template <class CompiledOnce = void>
-SafetensorsHeader read_safetensors_header(const File& file) {
-  const std::string path = file.path().string();
-  if (file.size() < 8) fail(concat(path, ": has ", file.size(), " bytes, too few for a safetensors file"));
-  unsigned char prefix[8];
-  file.read(0, prefix, sizeof prefix);
-  std::uint64_t length = 0;
-  for (int i = 7; i >= 0; --i) length = length << 8 | prefix[i];
-  if (length > file.size() - 8 || length > largest_safetensors_header)
-    fail(concat(path, ": says that its header has ", length, " bytes, but the file has ", file.size(),
-                " and a header at most ", largest_safetensors_header,
-                "; it is damaged, cut off, or no safetensors file"));
-  std::string text(static_cast<std::size_t>(length), '\0');
-  file.read(8, text.data(), text.size());
-  SafetensorsHeader header = parse_safetensors_header(text, file.size() - 8 - length, path);
-  header.data_begin = 8 + length;
-  return header;
-}
+SafetensorsHeader read_safetensors_header(const File& file);
 
 /// The first bytes of a file: length and JSON, padded so that the data begin at a multiple of 8. Names are UTF-8.
-template <class CompiledOnce = void>
 std::string format_safetensors_header(const std::vector<SafetensorsEntry>& entries,
                                       const std::map<std::string, std::string>& metadata);
 
 }  // namespace ashlar::inline v0
 
-#if ASHLAR_COMPILED != 1
-#include "ashlar/checkpoint/safetensors_json.hpp"
+#if !ASHLAR_COMPILED
+#include "ashlar/checkpoint/safetensors.ipp"
 #endif

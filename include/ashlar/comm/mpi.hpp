@@ -1,6 +1,6 @@
 // Mpi: the ranks are processes that an MPI launcher started, on one machine or many. Host memory only.
 // MpiSession is how a program begins; without a launcher it is a world of one, and MPI is not touched.
-// Read next: comm/mpi_session.hpp, comm/mpi_backend.hpp.
+// Read next: comm/mpi_backend.hpp.
 #pragma once
 
 #include <cstdlib>
@@ -40,7 +40,6 @@ struct MpiContext;
 /// call abort, and the launcher ends the other ranks.
 class MpiSession {
  public:
-  template <class CompiledOnce = void>
   explicit MpiSession(const MpiOptions& options = {});
   MpiSession(const MpiSession&) = delete;
   MpiSession& operator=(const MpiSession&) = delete;
@@ -51,11 +50,9 @@ class MpiSession {
   /// All ranks that the launcher started; the group of one without a launcher. Not usable after the session.
   Communicator world() const { return world_; }
   /// Ends the processes of all ranks, this one included. Without a launcher it does nothing: the caller returns `code`.
-  template <class CompiledOnce = void>
   void abort(int code);
 
  private:
-  template <class CompiledOnce = void>
   void end();
 
   std::shared_ptr<detail::MpiContext> context_;
@@ -65,8 +62,8 @@ class MpiSession {
 
 }  // namespace ashlar::inline v0
 
-#if ASHLAR_COMPILED != 1
-#include "ashlar/comm/mpi_session.hpp"
+#if !ASHLAR_COMPILED
+#include "ashlar/comm/mpi.ipp"
 #endif
 
 #else

@@ -74,14 +74,7 @@ void reduce_in_order(std::span<const T* const> sources, T* target, index_t count
 }
 
 /// The same on untyped buffers.
-template <class CompiledOnce = void>
-void reduce_in_order(std::span<const void* const> sources, void* target, index_t count, DType type, Reduce op) {
-  with_dtype(type, [&]<class T>(T) {
-    std::vector<const T*> typed;
-    for (const void* source : sources) typed.push_back(static_cast<const T*>(source));
-    reduce_in_order<T>(typed, static_cast<T*>(target), count, op);
-  });
-}
+void reduce_in_order(std::span<const void* const> sources, void* target, index_t count, DType type, Reduce op);
 
 /// The address of the element `elements` after p.
 inline const std::byte* advance(const void* p, index_t elements, DType type) {
@@ -97,3 +90,7 @@ inline void copy_elements(void* target, const void* source, index_t count, DType
 }
 
 }  // namespace ashlar::inline v0::detail
+
+#if !ASHLAR_COMPILED
+#include "ashlar/comm/reduce.ipp"
+#endif

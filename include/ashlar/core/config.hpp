@@ -47,6 +47,14 @@
 #define ASHLAR_INSTANCE extern template
 #endif
 
+// ASHLAR_ONCE stands before the definitions of an .ipp: inline where headers include it, nothing where it is compiled
+// once.
+#if ASHLAR_COMPILED == 2
+#define ASHLAR_ONCE
+#else
+#define ASHLAR_ONCE inline
+#endif
+
 // ASHLAR_BUILD: the build's identity, written into checkpoints.
 #if !defined(ASHLAR_BUILD)
 #define ASHLAR_BUILD "unknown"

@@ -21,6 +21,15 @@ inline constexpr bool is_instance<T<A...>, T> = true;
 template <class T, class... List>
 inline constexpr int occurrences = (0 + ... + (std::is_same_v<T, List> ? 1 : 0));
 
+template <class D>
+concept says_storage = requires {
+  { D::has_storage } -> std::convertible_to<bool>;
+};
+template <class D>
+inline constexpr bool has_storage = true;
+template <says_storage D>
+inline constexpr bool has_storage<D> = D::has_storage;
+
 enum class Category { attention, feed_forward, parallel, checkpointing, precision, device, family };
 }  // namespace detail
 
@@ -91,18 +100,8 @@ struct Precision {
 template <class D>
 struct On {
   static constexpr auto category = detail::Category::device;
-  static_assert(
-      requires {
-        { D::has_storage } -> std::convertible_to<bool>;
-      },
-      "On<...> takes Cpu or Cuda.");
-  static constexpr bool stores() {
-    if constexpr (requires { D::has_storage; })
-      return D::has_storage;
-    else
-      return true;  // said above
-  }
-  static_assert(stores(),
+  static_assert(detail::says_storage<D>, "On<...> takes Cpu or Cuda.");
+  static_assert(detail::has_storage<D>,
                 "On<Meta>: Meta has no storage to train with and always comes along; write On<Cpu> or On<Cuda>.");
   using type = D;
 };

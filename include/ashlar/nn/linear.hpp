@@ -23,7 +23,7 @@ class Linear {
   Linear(Declarations<E> d, std::string_view name, index_t out, index_t in, LinearKind kind, const Initializer& init) {
     std::vector<Shard> shards;
     if (kind != LinearKind::replicated) shards.push_back({Axis::tp, kind == LinearKind::column_parallel ? 0 : 1});
-    d.add(weight_, {std::string(name) + ".weight", {out, in}, init, std::move(shards), false});
+    d.add(weight_, {concat(name, ".weight"), {out, in}, init, std::move(shards), false});
   }
 
   index_t out_dim() const { return weight_.value.dim(0); }

@@ -24,7 +24,7 @@ class RmsNorm {
   };
 
   RmsNorm(Declarations<E> d, std::string_view name, index_t dim, double eps) : eps_(eps) {
-    d.add(weight_, {std::string(name) + ".weight", {dim}, Initializer::constant(1), {}, false});
+    d.add(weight_, {concat(name, ".weight"), {dim}, Initializer::constant(1), {}, false});
   }
 
   /// y [N, dim] of x. x must outlive `saved`.

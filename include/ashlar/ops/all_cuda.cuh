@@ -9,6 +9,7 @@
 #include "ashlar/ops/embedding/cuda.cuh"
 #include "ashlar/ops/gradient_norm/cuda.cuh"
 #include "ashlar/ops/grouped_gemm/cuda.cuh"
+#include "ashlar/ops/heads/cuda.cuh"
 #include "ashlar/ops/load_balance/cuda.cuh"
 #include "ashlar/ops/matmul/cuda.cuh"
 #include "ashlar/ops/permutation/cuda.cuh"

@@ -5,12 +5,14 @@
 #include "ashlar/ops/adamw/cpu.hpp"
 #include "ashlar/ops/attention/cpu.hpp"
 #include "ashlar/ops/attention/cpu_backward.hpp"
+#include "ashlar/ops/attention/local_masks.hpp"
 #include "ashlar/ops/attention/mask.hpp"
 #include "ashlar/ops/cross_entropy/cpu.hpp"
 #include "ashlar/ops/elementwise/cpu.hpp"
 #include "ashlar/ops/embedding/cpu.hpp"
 #include "ashlar/ops/gradient_norm/cpu.hpp"
 #include "ashlar/ops/grouped_gemm/cpu.hpp"
+#include "ashlar/ops/heads/cpu.hpp"
 #include "ashlar/ops/load_balance/cpu.hpp"
 #include "ashlar/ops/matmul/cpu.hpp"
 #include "ashlar/ops/permutation/cpu.hpp"
@@ -27,10 +29,25 @@ ASHLAR_INSTANCE decltype(attention<Causal, float>) attention<Causal, float>;
 ASHLAR_INSTANCE decltype(attention<Causal, bf16>) attention<Causal, bf16>;
 ASHLAR_INSTANCE decltype(attention<BlockCausal, float>) attention<BlockCausal, float>;
 ASHLAR_INSTANCE decltype(attention<BlockCausal, bf16>) attention<BlockCausal, bf16>;
+ASHLAR_INSTANCE decltype(attention<Bidirectional, float>) attention<Bidirectional, float>;
+ASHLAR_INSTANCE decltype(attention<Bidirectional, bf16>) attention<Bidirectional, bf16>;
+ASHLAR_INSTANCE decltype(attention<Chunked<Causal>, float>) attention<Chunked<Causal>, float>;
+ASHLAR_INSTANCE decltype(attention<Chunked<Causal>, bf16>) attention<Chunked<Causal>, bf16>;
+ASHLAR_INSTANCE decltype(attention<Chunked<BlockCausal>, float>) attention<Chunked<BlockCausal>, float>;
+ASHLAR_INSTANCE decltype(attention<Chunked<BlockCausal>, bf16>) attention<Chunked<BlockCausal>, bf16>;
 ASHLAR_INSTANCE decltype(attention_backward<Causal, float>) attention_backward<Causal, float>;
 ASHLAR_INSTANCE decltype(attention_backward<Causal, bf16>) attention_backward<Causal, bf16>;
 ASHLAR_INSTANCE decltype(attention_backward<BlockCausal, float>) attention_backward<BlockCausal, float>;
 ASHLAR_INSTANCE decltype(attention_backward<BlockCausal, bf16>) attention_backward<BlockCausal, bf16>;
+ASHLAR_INSTANCE decltype(attention_backward<Bidirectional, float>) attention_backward<Bidirectional, float>;
+ASHLAR_INSTANCE decltype(attention_backward<Bidirectional, bf16>) attention_backward<Bidirectional, bf16>;
+ASHLAR_INSTANCE decltype(attention_backward<Chunked<Causal>, float>) attention_backward<Chunked<Causal>, float>;
+ASHLAR_INSTANCE decltype(attention_backward<Chunked<Causal>, bf16>) attention_backward<Chunked<Causal>, bf16>;
+ASHLAR_INSTANCE decltype(attention_backward<Chunked<BlockCausal>, float>)
+    attention_backward<Chunked<BlockCausal>, float>;
+ASHLAR_INSTANCE decltype(attention_backward<Chunked<BlockCausal>, bf16>) attention_backward<Chunked<BlockCausal>, bf16>;
+ASHLAR_INSTANCE decltype(attention_delta<float>) attention_delta<float>;
+ASHLAR_INSTANCE decltype(attention_delta<bf16>) attention_delta<bf16>;
 ASHLAR_INSTANCE decltype(cross_entropy_statistics<float>) cross_entropy_statistics<float>;
 ASHLAR_INSTANCE decltype(cross_entropy_merge<float>) cross_entropy_merge<float>;
 ASHLAR_INSTANCE decltype(cross_entropy_backward<float>) cross_entropy_backward<float>;
@@ -54,6 +71,8 @@ ASHLAR_INSTANCE decltype(grouped_gemm_input_gradient<float>) grouped_gemm_input_
 ASHLAR_INSTANCE decltype(grouped_gemm_input_gradient<bf16>) grouped_gemm_input_gradient<bf16>;
 ASHLAR_INSTANCE decltype(grouped_gemm_weight_gradient<float>) grouped_gemm_weight_gradient<float>;
 ASHLAR_INSTANCE decltype(grouped_gemm_weight_gradient<bf16>) grouped_gemm_weight_gradient<bf16>;
+ASHLAR_INSTANCE decltype(move_heads<float>) move_heads<float>;
+ASHLAR_INSTANCE decltype(move_heads<bf16>) move_heads<bf16>;
 ASHLAR_INSTANCE decltype(update_expert_bias<float>) update_expert_bias<float>;
 ASHLAR_INSTANCE decltype(product<float, float>) product<float, float>;
 ASHLAR_INSTANCE decltype(product<bf16, bf16>) product<bf16, bf16>;
@@ -62,8 +81,6 @@ ASHLAR_INSTANCE decltype(product<double, double>) product<double, double>;
 ASHLAR_INSTANCE decltype(matmul<float, float>) matmul<float, float>;
 ASHLAR_INSTANCE decltype(matmul<bf16, bf16>) matmul<bf16, bf16>;
 ASHLAR_INSTANCE decltype(matmul<bf16, float>) matmul<bf16, float>;
-ASHLAR_INSTANCE decltype(sort_by_expert<>) sort_by_expert<>;
-ASHLAR_INSTANCE decltype(sort_received<>) sort_received<>;
 ASHLAR_INSTANCE decltype(permute<float>) permute<float>;
 ASHLAR_INSTANCE decltype(permute<bf16>) permute<bf16>;
 ASHLAR_INSTANCE decltype(permute_backward<float>) permute_backward<float>;

@@ -19,18 +19,10 @@ inline std::filesystem::path checkpoint_path(const Config& config) {
 /// Writes <job.dump_folder>/model.safetensors from checkpoint_path(), of a folder of checkpoints from its newest, as
 /// checkpoint.export_dtype. Builds no model and needs one rank. Throws ConfigError where the path has no checkpoint,
 /// Error where it is damaged.
-template <class CompiledOnce = void>
-Consolidated convert(const Config& config) {
-  namespace fs = std::filesystem;
-  const fs::path folder = config.job.dump_folder, from = checkpoint_path(config);
-  if (!fs::exists(from))
-    throw ConfigError(concat(from.string(),
-                             " is not there; name a checkpoint with --checkpoint.initial_load_path, or a step of a "
-                             "folder of them with --checkpoint.load_step"));
-  OpenCheckpoint checkpoint = open_checkpoint(from);
-  fs::create_directories(folder);
-  return consolidate(checkpoint, folder / "model.safetensors",
-                     config.checkpoint.export_dtype == "bfloat16" ? DType::bf16 : DType::f32);
-}
+Consolidated convert(const Config& config);
 
 }  // namespace ashlar::inline v0
+
+#if !ASHLAR_COMPILED
+#include "ashlar/train/convert.ipp"
+#endif

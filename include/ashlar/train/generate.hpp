@@ -14,25 +14,8 @@ namespace ashlar::inline v0 {
 
 /// Draws an id from logits at a temperature (0: the largest), among the top_k largest (0: all). `draw` numbers the
 /// draws.
-template <class CompiledOnce = void>
 std::int32_t sample(std::vector<double> logits, double temperature, int top_k, const RandomStream& random,
-                    std::uint64_t draw) {
-  const auto largest = std::max_element(logits.begin(), logits.end());
-  if (temperature <= 0) return static_cast<std::int32_t>(largest - logits.begin());
-  double floor = -INFINITY;
-  if (top_k > 0 && static_cast<std::size_t>(top_k) < logits.size()) {
-    std::vector<double> sorted = logits;
-    std::nth_element(sorted.begin(), sorted.begin() + top_k - 1, sorted.end(), std::greater<>());
-    floor = sorted[static_cast<std::size_t>(top_k) - 1];
-  }
-  const double top = *largest;
-  double total = 0;
-  for (double& z : logits) total += z = z < floor ? 0 : std::exp((z - top) / temperature);
-  double at = random.uniform(draw) * total;
-  for (std::size_t i = 0; i < logits.size(); ++i)
-    if ((at -= logits[i]) < 0) return static_cast<std::int32_t>(i);
-  return static_cast<std::int32_t>(largest - logits.begin());
-}
+                    std::uint64_t draw);
 
 /// Continues `prompt` by up to `tokens` bytes, and stops at the end of a document; `emit` gets each byte. One rank. The
 /// prompt and what follows must fit into --training.seq_len: then the oldest half is dropped and read again.
@@ -74,3 +57,7 @@ void generate(Trainer<M>& trainer, const GenerateConfig& config, Emit&& emit) {
 }
 
 }  // namespace ashlar::inline v0
+
+#if !ASHLAR_COMPILED
+#include "ashlar/train/generate.ipp"
+#endif

@@ -61,23 +61,7 @@ inline std::optional<std::int64_t> step_of_line(std::string_view line) {
 }  // namespace detail
 
 /// One record as a line of JSON, without the line's end. "step" stands first.
-template <class CompiledOnce = void>
-std::string to_json_line(const StepMetrics& m) {
-  std::string line = "{";
-  detail::append_json_number(line, "step", m.step);
-  detail::append_json_number(line, "loss", m.loss);
-  detail::append_json_number(line, "grad_norm", m.grad_norm);
-  detail::append_json_number(line, "lr", m.lr);
-  detail::append_json_number(line, "tokens_per_second", m.tokens_per_second);
-  detail::append_json_number(line, "peak_memory_bytes", m.peak_memory_bytes);
-  detail::append_json_number(line, "mfu", m.mfu);
-  detail::append_json_number(line, "mfu_causal", m.mfu_causal);
-  detail::append_json_number(line, "data_loading", m.data_loading);
-  detail::append_json_number(line, "tokens", m.tokens);
-  detail::append_json_number(line, "elapsed_seconds", m.elapsed_seconds);
-  if (m.held_out_loss) detail::append_json_number(line, "held_out_loss", *m.held_out_loss);
-  return line + "}";
-}
+std::string to_json_line(const StepMetrics& m);
 
 /// The file DIR/metrics.jsonl. Each line reaches the operating system whole, in one unbuffered write, before write()
 /// returns: a process that is killed leaves whole lines. A machine that fails may lose the last ones or tear one.
@@ -86,37 +70,10 @@ class MetricsLog {
   /// Opens the log for a run that goes on after step `resumed_step` (0: a new run). Lines of later steps, which the run
   /// is about to repeat, and lines that are not whole are dropped; the file is replaced in one move. Makes the folder.
   /// Throws ConfigError where the folder can't be made, Error where the file can't be written.
-  template <class CompiledOnce = void>
-  explicit MetricsLog(const std::filesystem::path& folder, std::int64_t resumed_step = 0)
-      : path_(folder / "metrics.jsonl"), last_step_(resumed_step) {
-    std::error_code error;
-    std::filesystem::create_directories(folder, error);
-    if (error)
-      throw ConfigError(concat("--job.dump_folder ", folder.string(), ": can't make the folder: ", error.message()));
-    const std::filesystem::path fresh = folder / "metrics.jsonl.new";
-    {
-      std::ofstream out(fresh, std::ios::binary | std::ios::trunc);
-      out << kept_lines(path_, resumed_step);
-      out.close();
-      if (!out) fail(concat("can't write ", fresh.string()));
-    }
-    std::filesystem::rename(fresh, path_, error);
-    if (error) fail(concat("can't replace ", path_.string(), ": ", error.message()));
-    file_.reset(std::fopen(path_.c_str(), "ab"));
-    if (!file_) fail(concat("can't open ", path_.string()));
-    std::setvbuf(file_.get(), nullptr, _IONBF, 0);
-  }
+  explicit MetricsLog(const std::filesystem::path& folder, std::int64_t resumed_step = 0);
 
   /// Adds one line. Steps must rise. Throws Error where the line can't be written, a full disk among the reasons.
-  template <class CompiledOnce = void>
-  void write(const StepMetrics& metrics) {
-    if (metrics.step <= last_step_)
-      fail(concat("metrics of step ", metrics.step, " come after those of step ", last_step_));
-    const std::string line = to_json_line(metrics) + "\n";
-    if (std::fwrite(line.data(), 1, line.size(), file_.get()) != line.size())
-      fail(concat("can't write ", path_.string()));
-    last_step_ = metrics.step;
-  }
+  void write(const StepMetrics& metrics);
 
   const std::filesystem::path& path() const { return path_; }
 
@@ -126,19 +83,7 @@ class MetricsLog {
   };
 
   /// The whole lines of rising steps up to `last`.
-  template <class CompiledOnce = void>
-  static std::string kept_lines(const std::filesystem::path& path, std::int64_t last) {
-    std::string kept;
-    std::int64_t previous = 0;
-    std::ifstream in(path, std::ios::binary);
-    for (std::string line; std::getline(in, line);) {
-      const std::optional<std::int64_t> step = detail::step_of_line(line);
-      if (!step || *step <= previous || *step > last) continue;
-      previous = *step;
-      kept += line + "\n";
-    }
-    return kept;
-  }
+  static std::string kept_lines(const std::filesystem::path& path, std::int64_t last);
 
   std::filesystem::path path_;
   std::unique_ptr<std::FILE, Close> file_;
@@ -146,3 +91,7 @@ class MetricsLog {
 };
 
 }  // namespace ashlar::inline v0
+
+#if !ASHLAR_COMPILED
+#include "ashlar/train/metrics.ipp"
+#endif

@@ -31,14 +31,7 @@ inline std::string fixed(double value, int decimals) {
 }  // namespace detail
 
 /// A count rounded to a whole number, with a comma every three digits: "1,234,567".
-template <class CompiledOnce = void>
-std::string grouped_text(double count) {
-  std::string text = detail::fixed(count, 0);
-  if (text.find_first_not_of("-0123456789") != text.npos) return text;  // nan, inf
-  const std::size_t first = text.starts_with('-') ? 1 : 0;
-  for (std::size_t i = text.size(); i > first + 3;) text.insert(i -= 3, ",");
-  return text;
-}
+std::string grouped_text(double count);
 
 /// Bytes in the largest unit that leaves at least 1: "3.25 GiB".
 inline std::string bytes_text(std::int64_t bytes) {
@@ -61,16 +54,7 @@ inline std::string duration_text(double seconds) {
 }
 
 /// The line of one report. `seconds_per_step` is over the time since the previous report; it gives the time left.
-template <class CompiledOnce = void>
-std::string progress_text(const StepMetrics& m, std::int64_t steps, double seconds_per_step) {
-  const auto left = static_cast<double>(std::max<std::int64_t>(0, steps - m.step));
-  std::string line = concat("step ", m.step, "/", steps, "  loss ", detail::fixed(m.loss, 4), "  gradient norm ",
-                            detail::fixed(m.grad_norm, 4), "  ", grouped_text(m.tokens_per_second), " tokens/s  MFU ",
-                            detail::fixed(100 * m.mfu, 1), "% (causal ", detail::fixed(100 * m.mfu_causal, 1), "%)  ",
-                            bytes_text(m.peak_memory_bytes), "  ", duration_text(left * seconds_per_step), " left");
-  if (m.held_out_loss) line += concat("  held-out loss ", detail::fixed(*m.held_out_loss, 4));
-  return line;
-}
+std::string progress_text(const StepMetrics& m, std::int64_t steps, double seconds_per_step);
 
 /// Where progress lines go. On a terminal each line replaces the one before, except that lines with a held-out
 /// loss stay. Elsewhere each is a line of its own.
@@ -93,18 +77,10 @@ class Progress {
 #endif
   }
 
-  template <class CompiledOnce = void>
-  void report(const StepMetrics& metrics, std::int64_t steps, double seconds_per_step) {
-    show(progress_text(metrics, steps, seconds_per_step));
-    if (metrics.held_out_loss) finish();
-  }
+  void report(const StepMetrics& metrics, std::int64_t steps, double seconds_per_step);
 
   /// A sentence between reports: what was loaded, where a checkpoint went. It stays.
-  template <class CompiledOnce = void>
-  void note(std::string_view text) {
-    finish();
-    put(concat(text, "\n"));
-  }
+  void note(std::string_view text);
 
   /// Ends a line that is being written over, so that what follows begins on a new one.
   void finish() {
@@ -133,3 +109,7 @@ class Progress {
 };
 
 }  // namespace ashlar::inline v0
+
+#if !ASHLAR_COMPILED
+#include "ashlar/train/progress.ipp"
+#endif

@@ -38,21 +38,10 @@ double validate(Trainer<M>& trainer, const std::shared_ptr<const Text>& text, in
 /// A sentence for people where the run that made `checkpoint` held out less of its text than `config` does, so that the
 /// loss may be of text that it trained on; empty where it did not, or where the checkpoint does not say. One rank calls
 /// it. Throws Error where the manifest can't be read.
-template <class CompiledOnce = void>
-std::string trained_on_note(const Config& config, const std::filesystem::path& checkpoint) {
-  if (!is_complete(checkpoint)) return "";  // bare weights
-  Config made;
-  try {
-    FieldList list = fields(made);
-    read_json(list, read_manifest(checkpoint).config, checkpoint.string());
-  } catch (const ConfigError&) {
-    return "";  // another version's
-  }
-  const std::string& text = made.training.dataset_path;
-  const double held_out = made.validation.enable ? made.validation.held_out_fraction : 0;
-  if (made.training.dataset != "text" || text.empty() || held_out >= config.validation.held_out_fraction) return "";
-  return concat("note: the run of this checkpoint held out ", held_out > 0 ? concat("only ", held_out) : "nothing",
-                " of ", text, "; where that is the text evaluated here, the loss is not of held-out text alone");
-}
+std::string trained_on_note(const Config& config, const std::filesystem::path& checkpoint);
 
 }  // namespace ashlar::inline v0
+
+#if !ASHLAR_COMPILED
+#include "ashlar/train/validation.ipp"
+#endif

@@ -15,7 +15,7 @@ template <class T, Device D>
 class WarmUp {
  public:
   WarmUp() {
-    if constexpr (std::is_same_v<D, Cpu>) thread_ = std::thread(multiply<>);
+    if constexpr (std::is_same_v<D, Cpu>) thread_ = std::thread(multiply);
   }
   ~WarmUp() {
     if (thread_.joinable()) thread_.join();
@@ -25,7 +25,6 @@ class WarmUp {
 
  private:
   // Large enough not to be done by other means, small enough for one thread.
-  template <class CompiledOnce = void>
   static void multiply() {
     constexpr index_t n = 16;
     const T a[n * n] = {};

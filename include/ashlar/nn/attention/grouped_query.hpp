@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "ashlar/nn/attention/core.hpp"
+#include "ashlar/nn/attention/head_norm.hpp"
 #include "ashlar/nn/attention/kinds.hpp"
 #include "ashlar/nn/attention/rope_table.hpp"
 #include "ashlar/nn/attention/sizes.hpp"
@@ -22,11 +23,13 @@ class GroupedQueryAttention {
   using ConstView = typename E::ConstView;
   using Core = AttentionCore<E, M>;
   using Sizes = GroupedQuerySizes;
+  using NormOfHeads = std::conditional_t<std::is_same_v<Norm, HeadNorm>, HeadRmsNorm<E>, NoHeadNorm<E>>;
 
   struct Saved {
     ConstView x;                // [N / tp, dim], the caller's
     typename Core::Saved core;  // of this rank's heads
-    ConstView all;              // [N, dim], recomputable: x of all ranks
+    typename NormOfHeads::Saved query_norm, key_norm;
+    ConstView all;  // [N, dim], recomputable: x of all ranks
   };
 
   /// `layer` numbers the layers that have a cache. `rope` is the stage's table, of width head_dim. `depth_std`
@@ -34,8 +37,8 @@ class GroupedQueryAttention {
   GroupedQueryAttention(Declarations<E> d, const Sizes& s, int layer, const RopeTable<E>& rope, double depth_std)
       : sizes_(checked(s, d.degree(Axis::tp))),
         rope_(&rope),
-        core_({s.num_heads / d.degree(Axis::tp), s.num_kv_heads / d.degree(Axis::tp), s.head_dim,
-               1.0 / std::sqrt(static_cast<double>(s.head_dim))},
+        core_({s.num_heads / d.degree(Axis::tp), s.num_kv_heads / d.degree(Axis::tp), s.head_dim, s.head_dim,
+               1.0 / std::sqrt(static_cast<double>(s.head_dim)), s.local},
               layer),
         wq_(d, "wq", s.num_heads * s.head_dim, s.dim, LinearKind::column_parallel,
             Initializer::truncated_normal(0.02, 2)),
@@ -44,7 +47,9 @@ class GroupedQueryAttention {
         wv_(d, "wv", s.num_kv_heads * s.head_dim, s.dim, LinearKind::column_parallel,
             Initializer::truncated_normal(0.02, 2)),
         wo_(d, "wo", s.dim, s.num_heads * s.head_dim, LinearKind::row_parallel,
-            Initializer::truncated_normal(depth_std, 2)) {}
+            Initializer::truncated_normal(depth_std, 2)),
+        query_norm_(d, "q_norm", s.head_dim, s.norm_eps),
+        key_norm_(d, "k_norm", s.head_dim, s.norm_eps) {}
 
   const Core& core() const { return core_; }
 
@@ -52,14 +57,18 @@ class GroupedQueryAttention {
   View forward(Context<E>& c, ConstView x, Saved& saved) const {
     View y = c.scratch({x.rows(), x.cols()});
     saved.x = x;
-    core_.allocate(c, saved.core);
+    const auto& rows = c.sequences();
+    core_.allocate(c, rows, rows, saved.core);
     saved.all = all_rows(c, saved.x);
-    wq_.forward(c, saved.all, saved.core.query);
-    wk_.forward(c, saved.all, saved.core.key);
+    wq_.forward(c, saved.all, query_norm_.input(c, saved.core.query, saved.query_norm));
+    wk_.forward(c, saved.all, key_norm_.input(c, saved.core.key, saved.key_norm));
     wv_.forward(c, saved.all, saved.core.value);
-    turn(c, saved.core.query, c.cache ? c.cache->length : 0, ops::Direction::forward);
-    turn(c, saved.core.key, c.cache ? c.cache->length : 0, ops::Direction::forward);
-    core_.forward(c, saved.core);
+    const index_t begin = c.cache ? c.cache->length : 0;
+    query_norm_.forward(c, saved.core.query, saved.query_norm);
+    key_norm_.forward(c, saved.core.key, saved.key_norm);
+    turn(c, saved.core.query, begin, ops::Direction::forward);
+    turn(c, saved.core.key, begin, ops::Direction::forward);
+    core_.forward(c, rows, rows, saved.core);
     sum_rows(c, y, [&](View target) { wo_.forward(c, ConstView(saved.core.out), target); });
     return y;
   }
@@ -78,10 +87,12 @@ class GroupedQueryAttention {
       View dout = c.scratch(saved.core.out.shape());
       wo_.input_gradient(c, dy_all, dout);
       wo_.weight_gradient(c, dy_all, saved.core.out);
-      core_.backward(c, dout, saved.core, dq, dk, dv);
+      core_.backward(c, c.sequences(), c.sequences(), dout, saved.core, dq, dk, dv);
     }
     turn(c, dq, 0, ops::Direction::backward);
     turn(c, dk, 0, ops::Direction::backward);
+    query_norm_.backward(c, dq, saved.query_norm);
+    key_norm_.backward(c, dk, saved.key_norm);
     c.observe("query", dq);
     c.observe("key", dk);
     c.observe("value", dv);
@@ -105,14 +116,17 @@ class GroupedQueryAttention {
   }
   // Rotates the heads of x [N, heads * head_dim] in place; the first row is at position `begin`.
   void turn(Context<E>& c, View x, index_t begin, ops::Direction direction) const {
-    if constexpr (!std::is_same_v<Positions, NoRope>)
-      ops::rope<typename E::Compute>(c.queue, x, sizes_.head_dim, c.sequences().len, begin, rope_->view(), direction);
+    if constexpr (detail::turns<Positions>)
+      ops::rope<typename E::Compute, D>(
+          c.queue, x, {x.cols() / sizes_.head_dim, sizes_.head_dim, 0, sizes_.head_dim, detail::pairs_of<Positions>},
+          {c.sequences().len, begin, {}}, rope_->view(), direction);
   }
 
   Sizes sizes_;
   const RopeTable<E>* rope_;
   Core core_;
   Linear<E> wq_, wk_, wv_, wo_;
+  NormOfHeads query_norm_, key_norm_;
 };
 
 }  // namespace ashlar::inline v0

@@ -26,6 +26,17 @@ struct Rope {
 /// Positions are known through the mask alone.
 struct NoRope {};
 
+namespace detail {
+template <class Positions>
+inline constexpr bool turns = false;
+template <class P>
+inline constexpr bool turns<Rope<P>> = true;
+template <class Positions>
+inline constexpr ops::Pairs pairs_of = ops::Pairs::interleaved;
+template <>
+inline constexpr ops::Pairs pairs_of<Rope<Halves>> = ops::Pairs::halves;
+}  // namespace detail
+
 // ---- norms of queries and keys ----
 
 /// Queries and keys are multiplied as they are projected.

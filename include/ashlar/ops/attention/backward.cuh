@@ -24,10 +24,10 @@ struct AttentionDelta {
     const AttentionShape& s = p.shape;
     const index_t q = ctx.block_x() * rows_per_block + ctx.warp(), h = ctx.block_y(), b = ctx.block_z();
     if (q >= s.query_len) return;
-    const T* const out = head_row(p.out, s.query_len, b, q, h, s.head_dim);
-    const T* const dout = head_row(p.dout, s.query_len, b, q, h, s.head_dim);
+    const T* const out = head_row(p.out, s.query_len, b, q, h, s.value_dim);
+    const T* const dout = head_row(p.dout, s.query_len, b, q, h, s.value_dim);
     A sum = 0;
-    for (index_t c = ctx.lane(); c < s.head_dim; c += warp_size) sum += A(ctx.load(out + c)) * A(ctx.load(dout + c));
+    for (index_t c = ctx.lane(); c < s.value_dim; c += warp_size) sum += A(ctx.load(out + c)) * A(ctx.load(dout + c));
     sum = warp_sum(ctx, sum);
     if (ctx.lane() == 0) ctx.store(p.delta + (b * s.heads + h) * s.query_len + q, sum);
   }
@@ -40,6 +40,7 @@ struct AttentionBackwardParams {
   Rows<const T> query, key, value, dout;
   const Acc<T>*lse, *delta;
   Rows<T> dquery, dkey, dvalue;
+  bool accumulate;
 };
 
 /// What both kernels do with one tile of queries and one of keys.
@@ -98,7 +99,8 @@ struct AttentionGradientTile : AttentionTile<Acc<T>, D> {
   }
 };
 
-/// A block has a tile of keys of one key-value head, and goes through its heads and their queries.
+/// A block has a tile of keys of one key-value head, and goes through its heads and their queries. D: the padded
+/// dimension of heads and of values, whichever is larger.
 template <class M, class T, int D>
 struct AttentionKeyGradient {
   using A = Acc<T>;
@@ -113,18 +115,17 @@ struct AttentionKeyGradient {
     const index_t k = ctx.block_x() * tile;
     const int keys = tile_size(k, s.key_len, tile);
     const Matrix<T> key = head_rows(p.key, s.key_capacity, b, k, keys, kv, dim);
-    const Matrix<T> value = head_rows(p.value, s.key_capacity, b, k, keys, kv, dim);
+    const Matrix<T> value = head_rows(p.value, s.key_capacity, b, k, keys, kv, s.value_dim);
     typename Tile::Result dkey = {}, dvalue = {};
     for (index_t h = kv * group; h < (kv + 1) * group; ++h)
       for (index_t first = 0; first < s.query_len; first += tile) {
         const int queries = tile_size(first, s.query_len, tile);
-        const index_t position = s.query_offset + first;
-        const KeyRange seen = M::keys(p.mask, b, position, position + queries, s.key_len);
+        const KeyRange seen = s.keys_of<M>(p.mask, b, first, queries);
         if (seen.begin >= k + keys || seen.end <= k) continue;
         const Matrix<T> query = head_rows(p.query, s.query_len, b, first, queries, h, dim);
-        const Matrix<T> dout = head_rows(p.dout, s.query_len, b, first, queries, h, dim);
+        const Matrix<T> dout = head_rows(p.dout, s.query_len, b, first, queries, h, s.value_dim);
         const auto rows = Tile::statistics(ctx, p, (b * s.heads + h) * s.query_len + first, queries);
-        const TileMask<M> mask(p.mask, b, position, queries, k, keys);
+        const TileMask<M> mask(s, p.mask, b, first, queries, k, keys);
         Tile::template probabilities<false>(ctx, ctx.shared(), mask, A(s.scale), rows, query, key);
         Tile::add(ctx, ctx.shared(), dvalue, dout);
         Tile::template score_gradient<false>(ctx, ctx.shared(), rows, dout, value);
@@ -132,12 +133,15 @@ struct AttentionKeyGradient {
       }
     A one[micro], scale[micro];
     for (int i = 0; i < micro; ++i) one[i] = 1, scale[i] = A(s.scale);
-    Tile::store(ctx, dvalue, one, head_row(p.dvalue, s.key_capacity, b, k, kv, dim), p.dvalue.stride, keys, dim);
-    Tile::store(ctx, dkey, scale, head_row(p.dkey, s.key_capacity, b, k, kv, dim), p.dkey.stride, keys, dim);
+    Tile::store(ctx, dvalue, one, head_row(p.dvalue, s.key_capacity, b, k, kv, s.value_dim), p.dvalue.stride, keys,
+                s.value_dim, p.accumulate);
+    Tile::store(ctx, dkey, scale, head_row(p.dkey, s.key_capacity, b, k, kv, dim), p.dkey.stride, keys, dim,
+                p.accumulate);
   }
 };
 
-/// A block has a tile of queries of one head, and goes through the keys that they see.
+/// A block has a tile of queries of one head, and goes through the keys that they see. D: the padded dimension of
+/// heads.
 template <class M, class T, int D>
 struct AttentionQueryGradient {
   using A = Acc<T>;
@@ -151,24 +155,24 @@ struct AttentionQueryGradient {
     const index_t b = ctx.block_z(), h = ctx.block_y(), kv = h / (s.heads / s.kv_heads), dim = s.head_dim;
     const index_t first = (ctx.blocks_x() - 1 - ctx.block_x()) * tile;  // the longest first, as forward
     const int queries = tile_size(first, s.query_len, tile);
-    const index_t position = s.query_offset + first;
     const Matrix<T> query = head_rows(p.query, s.query_len, b, first, queries, h, dim);
-    const Matrix<T> dout = head_rows(p.dout, s.query_len, b, first, queries, h, dim);
+    const Matrix<T> dout = head_rows(p.dout, s.query_len, b, first, queries, h, s.value_dim);
     const auto rows = Tile::statistics(ctx, p, (b * s.heads + h) * s.query_len + first, queries);
     typename Tile::Result dquery = {};
-    const KeyRange seen = M::keys(p.mask, b, position, position + queries, s.key_len);
+    const KeyRange seen = s.keys_of<M>(p.mask, b, first, queries);
     for (index_t k = seen.begin; k < seen.end; k += tile) {
       const int keys = tile_size(k, seen.end, tile);
       const Matrix<T> key = head_rows(p.key, s.key_capacity, b, k, keys, kv, dim);
-      const Matrix<T> value = head_rows(p.value, s.key_capacity, b, k, keys, kv, dim);
-      const TileMask<M> mask(p.mask, b, position, queries, k, keys);
+      const Matrix<T> value = head_rows(p.value, s.key_capacity, b, k, keys, kv, s.value_dim);
+      const TileMask<M> mask(s, p.mask, b, first, queries, k, keys);
       Tile::template probabilities<true>(ctx, ctx.shared(), mask, A(s.scale), rows, query, key);
       Tile::template score_gradient<true>(ctx, ctx.shared(), rows, dout, value);
       Tile::add(ctx, ctx.shared(), dquery, key);
     }
     A scale[micro];
     for (int i = 0; i < micro; ++i) scale[i] = A(s.scale);
-    Tile::store(ctx, dquery, scale, head_row(p.dquery, s.query_len, b, first, h, dim), p.dquery.stride, queries, dim);
+    Tile::store(ctx, dquery, scale, head_row(p.dquery, s.query_len, b, first, h, dim), p.dquery.stride, queries, dim,
+                p.accumulate);
   }
 };
 

@@ -1,5 +1,5 @@
-// Attention on Cuda: picks the kernels for the head dimension and launches them. Read next: ops/attention/forward.cuh,
-// ops/attention/backward.cuh, ops/attention/tuning.hpp.
+// Attention on Cuda: picks the kernels for the dimensions of heads and launches them. Read next:
+// ops/attention/forward.cuh, ops/attention/backward.cuh, ops/attention/tuning.hpp.
 #pragma once
 
 #include <type_traits>
@@ -17,7 +17,8 @@ template <int I = 0, class Body>
 void with_head_dim(index_t dim, Body body) {
   constexpr int count = sizeof attention_tuning.head_dims / sizeof *attention_tuning.head_dims;
   if constexpr (I == count) {
-    fail(concat("attention: head_dim is at most ", attention_tuning.head_dims[count - 1], " on Cuda; got ", dim));
+    fail(concat("attention: head_dim and value_dim are at most ", attention_tuning.head_dims[count - 1],
+                " on Cuda; got ", dim));
   } else {
     constexpr int padded = attention_tuning.head_dims[I];
     if (dim <= padded)
@@ -31,33 +32,48 @@ void with_head_dim(index_t dim, Body body) {
 
 template <class M, class T>
 void attention(Cuda::Queue& queue, const AttentionShape& shape, const typename M::State& mask,
-               TensorView<const T, Cuda> query, TensorView<const T, Cuda> key, TensorView<const T, Cuda> value,
-               TensorView<T, Cuda> out, TensorView<Acc<T>, Cuda> lse) {
-  const kernel::AttentionParams<M, T> params{shape,          mask,         rows_of(query), rows_of(key),
-                                             rows_of(value), rows_of(out), lse.data()};
-  kernel::with_head_dim(shape.head_dim, [&](auto dim) {
+               const QueryKeyValue<const T, Cuda>& in, const AttentionOut<T, Cuda>& result, Merge merge) {
+  const kernel::AttentionParams<M, T> params{
+      shape, mask, rows_of(in.query), rows_of(in.key), rows_of(in.value), rows_of(result.out), result.lse.data(),
+      merge};
+  kernel::with_head_dim(shape.value_dim, [&](auto dim) {
     using Kernel = kernel::Attention<M, T, dim>;
     launch<Kernel>(queue, {ceil_div(shape.query_len, Kernel::tile), shape.heads, shape.batch}, params);
   });
 }
 
+template <class T>
+void attention_delta(Cuda::Queue& queue, const AttentionShape& shape, TensorView<const T, Cuda> out,
+                     TensorView<const T, Cuda> dout, TensorView<Acc<T>, Cuda> delta) {
+  using Kernel = kernel::AttentionDelta<T>;
+  launch<Kernel>(queue, {ceil_div(shape.query_len, Kernel::rows_per_block), shape.heads, shape.batch},
+                 {shape, rows_of(out), rows_of(dout), delta.data()});
+}
+
 template <class M, class T>
 void attention_backward(Cuda::Queue& queue, const AttentionShape& shape, const typename M::State& mask,
-                        TensorView<const T, Cuda> query, TensorView<const T, Cuda> key, TensorView<const T, Cuda> value,
-                        TensorView<const T, Cuda> out, TensorView<const Acc<T>, Cuda> lse,
-                        TensorView<const T, Cuda> dout, TensorView<T, Cuda> dquery, TensorView<T, Cuda> dkey,
-                        TensorView<T, Cuda> dvalue, TensorView<Acc<T>, Cuda> delta) {
-  using Delta = kernel::AttentionDelta<T>;
-  launch<Delta>(queue, {ceil_div(shape.query_len, Delta::rows_per_block), shape.heads, shape.batch},
-                {shape, rows_of(out), rows_of(dout), delta.data()});
-  const kernel::AttentionBackwardParams<M, T> params{shape,           mask,          rows_of(query), rows_of(key),
-                                                     rows_of(value),  rows_of(dout), lse.data(),     delta.data(),
-                                                     rows_of(dquery), rows_of(dkey), rows_of(dvalue)};
+                        const QueryKeyValue<const T, Cuda>& in, TensorView<const Acc<T>, Cuda> lse,
+                        TensorView<const Acc<T>, Cuda> delta, TensorView<const T, Cuda> dout,
+                        const QueryKeyValue<T, Cuda>& gradients, bool accumulate) {
+  const kernel::AttentionBackwardParams<M, T> params{shape,
+                                                     mask,
+                                                     rows_of(in.query),
+                                                     rows_of(in.key),
+                                                     rows_of(in.value),
+                                                     rows_of(dout),
+                                                     lse.data(),
+                                                     delta.data(),
+                                                     rows_of(gradients.query),
+                                                     rows_of(gradients.key),
+                                                     rows_of(gradients.value),
+                                                     accumulate};
+  kernel::with_head_dim(shape.head_dim > shape.value_dim ? shape.head_dim : shape.value_dim, [&](auto dim) {
+    using Kernel = kernel::AttentionKeyGradient<M, T, dim>;
+    launch<Kernel>(queue, {ceil_div(shape.key_len, Kernel::tile), shape.kv_heads, shape.batch}, params);
+  });
   kernel::with_head_dim(shape.head_dim, [&](auto dim) {
-    using Key = kernel::AttentionKeyGradient<M, T, dim>;
-    using Query = kernel::AttentionQueryGradient<M, T, dim>;
-    launch<Key>(queue, {ceil_div(shape.key_len, Key::tile), shape.kv_heads, shape.batch}, params);
-    launch<Query>(queue, {ceil_div(shape.query_len, Query::tile), shape.heads, shape.batch}, params);
+    using Kernel = kernel::AttentionQueryGradient<M, T, dim>;
+    launch<Kernel>(queue, {ceil_div(shape.query_len, Kernel::tile), shape.heads, shape.batch}, params);
   });
 }
 

@@ -1,8 +1,9 @@
-// The sizes of one attention call. Read next: ops/attention/attention.hpp.
+// The sizes of one attention call. Read next: ops/attention/arguments.hpp.
 #pragma once
 
-#include "ashlar/core/error.hpp"
+#include "ashlar/core/config.hpp"
 #include "ashlar/core/shape.hpp"
+#include "ashlar/ops/attention/mask.hpp"
 
 namespace ashlar::inline v0::ops {
 
@@ -13,17 +14,24 @@ struct AttentionShape {
   index_t key_capacity = 0;  // rows of key and value per sequence, >= key_len (a key-value cache keeps room)
   index_t heads = 0;
   index_t kv_heads = 0;
-  index_t head_dim = 0;
-  double scale = 0;          // usually head_dim^(-1/2)
-  index_t query_offset = 0;  // position of the first query in its sequence
+  index_t head_dim = 0;     // columns of a head of query and key
+  index_t value_dim = 0;    // columns of a head of value and out (multi-head latent attention: fewer)
+  double scale = 0;         // usually head_dim^(-1/2)
+  index_t query_begin = 0;  // position of the first query in its sequence
+  index_t key_begin = 0;    // position of the first key: a block of a ring begins anywhere
 
-  void check(const Shape& query, const Shape& key, const Shape& value, const Shape& out, index_t lse) const {
-    const Shape q{batch * query_len, heads * head_dim}, k{batch * key_capacity, kv_heads * head_dim};
-    if (!(query == q && key == k && value == k && out == q && lse == batch * heads * query_len && kv_heads > 0 &&
-          heads % kv_heads == 0 && key_len <= key_capacity))
-      fail(concat("attention: query and out must be ", to_string(q), ", key and value ", to_string(k),
-                  ", and kv_heads divide heads; got ", to_string(query), ", ", to_string(key), ", ", to_string(value),
-                  ", ", to_string(out), " with ", heads, " heads and ", kv_heads, " key-value heads"));
+  Shape query() const { return {batch * query_len, heads * head_dim}; }
+  Shape key() const { return {batch * key_capacity, kv_heads * head_dim}; }
+  Shape value() const { return {batch * key_capacity, kv_heads * value_dim}; }
+  Shape out() const { return {batch * query_len, heads * value_dim}; }
+  index_t lse() const { return batch * heads * query_len; }
+
+  /// The rows of keys that hold every key that M lets queries [first, first + queries) of sequence b see.
+  template <class M>
+  ASHLAR_HOST_DEVICE KeyRange keys_of(const typename M::State& mask, index_t b, index_t first, index_t queries) const {
+    const index_t position = query_begin + first;
+    const KeyRange seen = M::keys(mask, b, position, position + queries, key_begin + key_len);
+    return {(seen.begin > key_begin ? seen.begin : key_begin) - key_begin, seen.end - key_begin};
   }
 };
 

@@ -6,8 +6,8 @@
 #include <type_traits>
 
 #include "ashlar/device/cuda/tile.cuh"
+#include "ashlar/ops/attention/arguments.hpp"
 #include "ashlar/ops/attention/mask.hpp"
-#include "ashlar/ops/attention/shape.hpp"
 #include "ashlar/ops/attention/tuning.hpp"
 
 namespace ashlar::inline v0::ops::cuda::kernel {
@@ -44,7 +44,8 @@ ASHLAR_DEVICE int tile_size(index_t begin, index_t end, int tile) {
   return end - begin < tile ? static_cast<int>(end - begin) : tile;
 }
 
-/// A tile of scores and a tile of results of the head dimension D (padded), by one block of tile_threads threads.
+/// A tile of scores, of heads of any dimension, and a tile of results of D columns (padded), by one block of
+/// tile_threads threads.
 template <class A, int D>
 struct AttentionTile {
   static constexpr int micro = std::is_same_v<A, double> ? attention_tuning.double_micro : attention_tuning.float_micro;
@@ -111,17 +112,22 @@ struct AttentionTile {
     for (int begin = 0; begin < tile && begin < x.rows; begin += depth) add_slices<0>(ctx, shared, result, x, begin);
   }
 
-  /// y = result, row i of it times factor[i], of the elements that exist: [rows, dim], rows y_stride apart.
+  /// y = result (added to y when `accumulate`), row i of it times factor[i], of the elements that exist: [rows, dim],
+  /// rows y_stride apart.
   template <class Context, class T>
   ASHLAR_DEVICE static void store(const Context& ctx, const Result& result, const A (&factor)[micro], T* y,
-                                  index_t y_stride, int rows, index_t dim) {
+                                  index_t y_stride, int rows, index_t dim, bool accumulate = false) {
+    store_slices<0>(ctx, result, factor, y + row(ctx) * y_stride, y_stride, rows - row(ctx), dim, accumulate);
+  }
+  /// Row i of result = that of y.
+  template <class Context, class T>
+  ASHLAR_DEVICE static void load_row(const Context& ctx, Result& result, int i, const T* y, index_t y_stride,
+                                     index_t dim) {
     for (int s = 0; s < slices; ++s)
-      for (int i = 0; i < micro; ++i)
-        for (int j = 0; j < cols; ++j) {
-          const int c = s * slice + ctx.thread() % tile_side * cols + j;
-          if (row(ctx) + i < rows && c < dim)
-            ctx.store(y + (row(ctx) + i) * y_stride + c, T(result[s][i][j] * factor[i]));
-        }
+      for (int j = 0; j < cols; ++j) {
+        const int c = s * slice + ctx.thread() % tile_side * cols + j;
+        if (c < dim) result[s][i][j] = A(ctx.load(y + (row(ctx) + i) * y_stride + c));
+      }
   }
 
  private:
@@ -144,9 +150,23 @@ struct AttentionTile {
                      left < depth ? left : depth);
     if constexpr (Slice + 1 < slices) add_slices<Slice + 1>(ctx, shared, result, x, begin);
   }
+  /// The thread's part of store, its rows from y on: a recursion for the same reason.
+  template <int Slice, class Context, class T>
+  ASHLAR_DEVICE static void store_slices(const Context& ctx, const Result& result, const A (&factor)[micro], T* y,
+                                         index_t y_stride, int rows, index_t dim, bool accumulate) {
+    const int first = Slice * slice + ctx.thread() % tile_side * cols;
+    for (int i = 0; i < micro; ++i)
+      for (int j = 0; j < cols; ++j) {
+        T* const to = y + i * y_stride + first + j;
+        if (i >= rows || first + j >= dim) continue;
+        ctx.store(
+            to, accumulate ? T(A(ctx.load(to)) + result[Slice][i][j] * factor[i]) : T(result[Slice][i][j] * factor[i]));
+      }
+    if constexpr (Slice + 1 < slices) store_slices<Slice + 1>(ctx, result, factor, y, y_stride, rows, dim, accumulate);
+  }
 };
 
-/// Whether a query sees a key of a tile. Positions outside of the tile's rows and keys are hidden.
+/// Whether a query sees a key of a tile. Rows outside of the tile's queries and keys are hidden.
 template <class M>
 struct TileMask {
   typename M::State state;
@@ -154,14 +174,16 @@ struct TileMask {
   int queries, keys;
   bool all;
 
-  ASHLAR_DEVICE TileMask(const typename M::State& s, index_t sequence, index_t q, int q_count, index_t k, int k_count)
+  /// The tiles begin at rows q and k of sequence b.
+  ASHLAR_DEVICE TileMask(const AttentionShape& shape, const typename M::State& s, index_t sequence, index_t q,
+                         int q_count, index_t k, int k_count)
       : state(s),
         b(sequence),
-        query_begin(q),
-        key_begin(k),
+        query_begin(shape.query_begin + q),
+        key_begin(shape.key_begin + k),
         queries(q_count),
         keys(k_count),
-        all(M::all_visible(s, sequence, q, q + q_count, k, k + k_count)) {}
+        all(M::all_visible(s, b, query_begin, query_begin + queries, key_begin, key_begin + keys)) {}
   ASHLAR_DEVICE bool visible(int q, int k) const {
     return q < queries && k < keys && (all || M::visible(state, b, query_begin + q, key_begin + k));
   }

@@ -7,8 +7,8 @@
 
 #include "ashlar/core/tensor_view.hpp"
 #include "ashlar/device/cpu.hpp"
+#include "ashlar/ops/attention/arguments.hpp"
 #include "ashlar/ops/attention/mask.hpp"
-#include "ashlar/ops/attention/shape.hpp"
 #include "ashlar/ops/matmul/tile_product.hpp"
 
 namespace ashlar::inline v0::ops::cpu {

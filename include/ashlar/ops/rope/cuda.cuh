@@ -17,40 +17,72 @@ struct Rope {
   struct Params {
     Rows<T> x;
     Rows<const A> table;
-    index_t rows, cols, seq_len, offset;
-    int head_dim;
-    A sign;        // -1 turns the other way
-    bool aligned;  // x and table are, and heads are whole packs
+    RopeShape shape;
+    index_t rows, seq_len, offset;
+    const std::int32_t* of_row;  // may be null
+    A sign;                      // -1 turns the other way
+    bool aligned;                // packs of x and of the table lie in one run of columns that turn, and are aligned
   };
   using Shared = NoShared;
-  static constexpr int threads = rope_tuning.threads, warps = threads / warp_size;
+  static constexpr int threads = rope_tuning.threads, warps = threads / warp_size, width = pack_size<T>;
+  static_assert(width % 2 == 0, "a pack is whole pairs");
 
   ASHLAR_DEVICE static void run(const Params& p, Simt<Shared>& ctx) {
-    constexpr int width = pack_size<T>;
-    static_assert(width % 2 == 0, "a pack is whole pairs");
     const index_t row = ctx.block_x() * warps + ctx.warp();
     if (row >= p.rows) return;
-    T* const x = p.x[row];
-    const A* const angles = p.table[p.offset + row % p.seq_len];
-    for (index_t c = ctx.lane() * width; c < p.cols; c += warp_size * width) {
-      auto v = load_pack<width>(ctx, x + c, p.cols - c, p.aligned);
-      // Where heads are whole packs, a pack lies in one head; else each pair finds its own angle.
-      const int in_head = static_cast<int>(c % p.head_dim);
-      const auto turn = [&](int j, A cos, A sin) {
-        const A even = A(v.values[j]), odd = A(v.values[j + 1]);
-        v.values[j] = T(even * cos - odd * p.sign * sin);
-        v.values[j + 1] = T(even * p.sign * sin + odd * cos);
-      };
-      if (p.aligned) {
-        const auto angle = load_pack<width>(ctx, angles + in_head, width, true);
-        for (int j = 0; j < width; j += 2) turn(j, angle.values[j], angle.values[j + 1]);
-      } else {
-        for (int j = 0; j < width && c + j < p.cols; j += 2) {
-          const A* const angle = angles + (in_head + j) % p.head_dim;
-          turn(j, ctx.load(angle), ctx.load(angle + 1));
-        }
+    T* const x = p.x[row] + p.shape.begin;
+    const A* const angles = p.table[p.offset + (p.of_row ? index_t{ctx.load(p.of_row + row)} : row % p.seq_len)];
+    if (!p.aligned)
+      turn_singly(p, ctx, x, angles);
+    else if (p.shape.pairs == Pairs::interleaved)
+      turn_interleaved(p, ctx, x, angles);
+    else
+      turn_halves(p, ctx, x, angles);
+  }
+
+ private:
+  ASHLAR_DEVICE static void turn(const Params& p, T& first, T& second, A cos, A sin) {
+    const A even = A(first), odd = A(second);
+    first = T(even * cos - odd * p.sign * sin);
+    second = T(even * p.sign * sin + odd * cos);
+  }
+  ASHLAR_DEVICE static void turn_interleaved(const Params& p, Simt<Shared>& ctx, T* x, const A* angles) {
+    for (index_t c = ctx.lane() * width; c < p.shape.heads * p.shape.width; c += warp_size * width) {
+      const index_t head = c / p.shape.width, in_head = c - head * p.shape.width;
+      T* const at = x + head * p.shape.head_dim + in_head;
+      auto v = load_pack<width>(ctx, at, width, true);
+      const auto angle = load_pack<width>(ctx, angles + in_head, width, true);
+      for (int j = 0; j < width; j += 2) turn(p, v.values[j], v.values[j + 1], angle.values[j], angle.values[j + 1]);
+      store_pack(ctx, at, v, width, true);
+    }
+  }
+  ASHLAR_DEVICE static void turn_halves(const Params& p, Simt<Shared>& ctx, T* x, const A* angles) {
+    const index_t half = p.shape.width / 2;
+    for (index_t c = ctx.lane() * width; c < p.shape.heads * half; c += warp_size * width) {
+      const index_t head = c / half, pair = c - head * half;
+      T* const at = x + head * p.shape.head_dim + pair;
+      auto first = load_pack<width>(ctx, at, width, true), second = load_pack<width>(ctx, at + half, width, true);
+      for (int part = 0; part < 2; ++part) {
+        const auto angle = load_pack<width>(ctx, angles + 2 * pair + part * width, width, true);
+        for (int j = 0; j < width / 2; ++j)
+          turn(p, first.values[part * (width / 2) + j], second.values[part * (width / 2) + j], angle.values[2 * j],
+               angle.values[2 * j + 1]);
       }
-      store_pack(ctx, x + c, v, p.cols - c, p.aligned);
+      store_pack(ctx, at, first, width, true);
+      store_pack(ctx, at + half, second, width, true);
+    }
+  }
+  ASHLAR_DEVICE static void turn_singly(const Params& p, Simt<Shared>& ctx, T* x, const A* angles) {
+    const index_t half = p.shape.width / 2;
+    const bool interleaved = p.shape.pairs == Pairs::interleaved;
+    for (index_t c = ctx.lane(); c < p.shape.heads * half; c += warp_size) {
+      const index_t head = c / half, pair = c - head * half;
+      T* const at = x + head * p.shape.head_dim + (interleaved ? 2 * pair : pair);
+      T* const partner = at + (interleaved ? 1 : half);
+      T first = ctx.load(at), second = ctx.load(partner);
+      turn(p, first, second, ctx.load(angles + 2 * pair), ctx.load(angles + 2 * pair + 1));
+      ctx.store(at, first);
+      ctx.store(partner, second);
     }
   }
 };
@@ -58,15 +90,17 @@ struct Rope {
 }  // namespace kernel
 
 template <class T>
-void rope(Cuda::Queue& queue, TensorView<T, Cuda> x, index_t head_dim, index_t seq_len, index_t offset,
+void rope(Cuda::Queue& queue, TensorView<T, Cuda> x, const RopeShape& shape, const RopePositions<Cuda>& positions,
           TensorView<const Acc<T>, Cuda> table, Direction direction) {
   using A = Acc<T>;
   using Kernel = kernel::Rope<T>;
-  constexpr int width = pack_size<T>;
+  constexpr index_t width = Kernel::width;
+  const index_t run = shape.pairs == Pairs::interleaved ? shape.width : shape.width / 2;
+  const bool whole_packs = shape.head_dim % width == 0 && shape.begin % width == 0 && run % width == 0;
   launch<Kernel>(
       queue, {ceil_div(x.rows(), Kernel::warps)},
-      {rows_of(x), rows_of(table), x.rows(), x.cols(), seq_len, offset, static_cast<int>(head_dim),
-       direction == Direction::backward ? A(-1) : A(1), head_dim % width == 0 && packs_aligned<width>(x, table)});
+      {rows_of(x), rows_of(table), shape, x.rows(), positions.seq_len, positions.offset, positions.of_row.data(),
+       direction == Direction::backward ? A(-1) : A(1), whole_packs && packs_aligned<Kernel::width>(x, table)});
 }
 
 }  // namespace ashlar::inline v0::ops::cuda

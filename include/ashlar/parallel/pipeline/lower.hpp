@@ -50,35 +50,13 @@ class ReceivePlacer {
 /// receive thus waits only for what its action waits for anyway, and a send is started (not waited for) as soon as it
 /// can be: a schedule whose compute actions can be run can be run with its messages, whether sends are eager or wait
 /// for their receive.
-template <class CompiledOnce = void>
-Schedule lower(const Schedule& schedule) {
-  Schedule lowered = schedule;
-  for (std::vector<Action>& actions : lowered.actions) {
-    detail::ReceivePlacer receives(schedule);
-    std::vector<Action> compute;
-    compute.swap(actions);
-    for (const Action& a : compute) {
-      check(is_compute(a.kind), "a schedule is lowered once");
-      const bool forward = a.kind == Kind::forward, gradient = makes_gradient(a.kind);
-      if (forward && schedule.crosses_before(a.stage)) receives.place(a, false, actions);
-      if (gradient && schedule.crosses_after(a.stage)) receives.place(a, true, actions);
-      actions.push_back(a);
-      if (forward && schedule.crosses_after(a.stage)) actions.push_back({Kind::send_forward, a.stage, a.micro_batch});
-      if (gradient && schedule.crosses_before(a.stage))
-        actions.push_back({Kind::send_backward, a.stage, a.micro_batch});
-    }
-  }
-  return lowered;
-}
+Schedule lower(const Schedule& schedule);
 
 /// The schedule without its backward actions: what validation runs. Before or after lowering.
-template <class CompiledOnce = void>
-Schedule forward_only(Schedule schedule) {
-  for (std::vector<Action>& actions : schedule.actions)
-    std::erase_if(actions, [](const Action& a) {
-      return a.kind != Kind::forward && a.kind != Kind::send_forward && a.kind != Kind::receive_forward;
-    });
-  return schedule;
-}
+Schedule forward_only(Schedule schedule);
 
 }  // namespace ashlar::inline v0::pipeline
+
+#if !ASHLAR_COMPILED
+#include "ashlar/parallel/pipeline/lower.ipp"
+#endif

@@ -26,18 +26,10 @@ inline constexpr std::array named_schedules{
 };
 
 /// The schedule of that name, in upper or lower case. Throws ConfigError with the names that exist.
-template <class CompiledOnce = void>
-const NamedSchedule& find_schedule(std::string_view name) {
-  const auto same = [](char a, char b) {
-    return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
-  };
-  std::string names;
-  for (const NamedSchedule& candidate : named_schedules) {
-    if (std::ranges::equal(candidate.name, name, same)) return candidate;
-    names += (names.empty() ? "" : ", ") + std::string(candidate.name);
-  }
-  throw ConfigError(concat("--parallelism.pipeline_parallel_schedule: there is no schedule named \"", name,
-                           "\"; the names are ", names));
-}
+const NamedSchedule& find_schedule(std::string_view name);
 
 }  // namespace ashlar::inline v0::pipeline
+
+#if !ASHLAR_COMPILED
+#include "ashlar/parallel/pipeline/schedule.ipp"
+#endif

@@ -1,5 +1,4 @@
-// The manifest as JSON text, both ways. What declares this includes it where the program compiles it itself.
-// Used by checkpoint/manifest.hpp.
+// Definitions of manifest.hpp: its JSON, both ways. Included by it, or compiled once (cmake/instances/host.cpp).
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -9,8 +8,7 @@
 
 namespace ashlar::inline v0 {
 
-template <class CompiledOnce>
-std::string to_json(const Manifest& m) {
+ASHLAR_ONCE std::string to_json(const Manifest& m) {
   nlohmann::json files = nlohmann::json::array();
   for (const Manifest::StoredFile& f : m.files) files.push_back({{"name", f.name}, {"bytes", f.bytes}});
   const Degrees& d = m.degrees;
@@ -34,8 +32,7 @@ std::string to_json(const Manifest& m) {
   return root.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
-template <class CompiledOnce>
-Manifest parse_manifest(std::string_view text, const std::string& path) {
+ASHLAR_ONCE Manifest parse_manifest(std::string_view text, const std::string& path) {
   const auto shallow = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
     if (depth > 16) fail(concat(path, ": is nested too deep for a manifest"));
     return true;
@@ -78,8 +75,7 @@ Manifest parse_manifest(std::string_view text, const std::string& path) {
   }
 }
 
-template <class CompiledOnce>
-Manifest read_manifest(const std::filesystem::path& folder) {
+ASHLAR_ONCE Manifest read_manifest(const std::filesystem::path& folder) {
   const File file = File::open(folder / Manifest::file_name);
   constexpr std::uint64_t longest = std::uint64_t{16} << 20;
   if (file.size() > longest) fail(concat(file.path().string(), ": is too long for a manifest"));

@@ -1,5 +1,5 @@
-// The JSON of a safetensors header, both ways. What declares this includes it where the program compiles it itself.
-// Used by checkpoint/safetensors.hpp.
+// Definitions of safetensors.hpp: the JSON of a header, both ways. Included by it, or compiled once
+// (cmake/instances/host.cpp).
 #pragma once
 
 #include <algorithm>
@@ -20,7 +20,6 @@ inline std::optional<DType> dtype_from(std::string_view name) {
 }
 
 /// Takes the header's JSON as it is parsed, so that a hostile header costs no more than its own length.
-template <class CompiledOnce = void>
 class SafetensorsReader : public nlohmann::json_sax<nlohmann::json> {
  public:
   SafetensorsReader(SafetensorsHeader& header, const std::string& path) : header_(header), path_(path) {}
@@ -127,11 +126,11 @@ class SafetensorsReader : public nlohmann::json_sax<nlohmann::json> {
 
 }  // namespace detail
 
-template <class CompiledOnce>
-SafetensorsHeader parse_safetensors_header(std::string_view text, std::uint64_t data_bytes, const std::string& path) {
+ASHLAR_ONCE SafetensorsHeader parse_safetensors_header(std::string_view text, std::uint64_t data_bytes,
+                                                       const std::string& path) {
   SafetensorsHeader header;
   if (text.empty() || text.front() != '{') fail(concat(path, ": the safetensors header is no JSON object"));
-  detail::SafetensorsReader<> reader(header, path);
+  detail::SafetensorsReader reader(header, path);
   nlohmann::json::sax_parse(text.begin(), text.end(), &reader);
   reader.finish();
   auto& entries = header.entries;
@@ -158,9 +157,8 @@ SafetensorsHeader parse_safetensors_header(std::string_view text, std::uint64_t 
   return header;
 }
 
-template <class CompiledOnce>
-std::string format_safetensors_header(const std::vector<SafetensorsEntry>& entries,
-                                      const std::map<std::string, std::string>& metadata) {
+ASHLAR_ONCE std::string format_safetensors_header(const std::vector<SafetensorsEntry>& entries,
+                                                  const std::map<std::string, std::string>& metadata) {
   nlohmann::json root = nlohmann::json::object();
   if (!metadata.empty()) root["__metadata__"] = metadata;
   for (const SafetensorsEntry& e : entries)
@@ -173,6 +171,24 @@ std::string format_safetensors_header(const std::vector<SafetensorsEntry>& entri
   std::string out;
   for (int i = 0; i < 8; ++i) out += static_cast<char>(static_cast<std::uint64_t>(text.size()) >> (8 * i) & 0xff);
   return out + text;
+}
+
+ASHLAR_ONCE SafetensorsHeader read_safetensors_header(const File& file) {
+  const std::string path = file.path().string();
+  if (file.size() < 8) fail(concat(path, ": has ", file.size(), " bytes, too few for a safetensors file"));
+  unsigned char prefix[8];
+  file.read(0, prefix, sizeof prefix);
+  std::uint64_t length = 0;
+  for (int i = 7; i >= 0; --i) length = length << 8 | prefix[i];
+  if (length > file.size() - 8 || length > largest_safetensors_header)
+    fail(concat(path, ": says that its header has ", length, " bytes, but the file has ", file.size(),
+                " and a header at most ", largest_safetensors_header,
+                "; it is damaged, cut off, or no safetensors file"));
+  std::string text(static_cast<std::size_t>(length), '\0');
+  file.read(8, text.data(), text.size());
+  SafetensorsHeader header = parse_safetensors_header(text, file.size() - 8 - length, path);
+  header.data_begin = 8 + length;
+  return header;
 }
 
 }  // namespace ashlar::inline v0

@@ -1,5 +1,4 @@
-// How an MpiSession begins and ends. Included by comm/mpi.hpp, but for programs that take it compiled.
-// Read next: comm/mpi_backend.hpp.
+// Definitions of mpi.hpp: how a session begins and ends. Included by it, or compiled once (cmake/instances/host.cpp).
 #pragma once
 
 #include <numeric>
@@ -9,8 +8,7 @@
 
 namespace ashlar::inline v0 {
 
-template <class CompiledOnce>
-MpiSession::MpiSession(const MpiOptions& options) {
+ASHLAR_ONCE MpiSession::MpiSession(const MpiOptions& options) {
   if (!detail::under_mpi_launcher()) return;
   int initialized = 0, provided = 0;
   detail::check_mpi(MPI_Initialized(&initialized), "MPI_Initialized");
@@ -35,8 +33,7 @@ MpiSession::MpiSession(const MpiOptions& options) {
   world_ = Communicator(std::make_shared<detail::MpiBackend>(std::move(group)));
 }
 
-template <class CompiledOnce>
-void MpiSession::end() {
+ASHLAR_ONCE void MpiSession::end() {
   context_->closed = "the MPI session has ended";
   const bool broken = context_->broken || !context_->active.empty() || std::uncaught_exceptions() > 0;
   for (const auto& group : context_->groups) {
@@ -50,8 +47,7 @@ void MpiSession::end() {
   if (finalizes_) MPI_Finalize();
 }
 
-template <class CompiledOnce>
-void MpiSession::abort(int code) {
+ASHLAR_ONCE void MpiSession::abort(int code) {
   if (context_) MPI_Abort(MPI_COMM_WORLD, code);
 }
 

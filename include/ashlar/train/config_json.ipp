@@ -1,5 +1,5 @@
-// A configuration's values as JSON, both ways. What declares this includes it where the program compiles it itself.
-// Used by train/config_json.hpp.
+// Definitions of config_json.hpp: values as JSON, both ways. Included by it, or compiled once
+// (cmake/instances/host.cpp).
 #pragma once
 
 #include <algorithm>
@@ -22,14 +22,12 @@ namespace ashlar::inline v0 {
 namespace detail {
 
 /// Any JSON value as text for a message, cut where it gets long; bytes that are no UTF-8 are replaced.
-template <class CompiledOnce = void>
-std::string excerpt(const nlohmann::json& value) {
+ASHLAR_ONCE std::string excerpt(const nlohmann::json& value) {
   std::string text = value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   return text.size() <= 60 ? text : text.substr(0, 57) + "...";
 }
 
 /// Stores a JSON value in a field, where it has the field's type.
-template <class CompiledOnce = void>
 struct JsonReader {
   const nlohmann::json& json;
   std::string_view origin;
@@ -73,7 +71,6 @@ struct JsonReader {
   }
 };
 
-template <class CompiledOnce = void>
 struct JsonWriter {
   nlohmann::json operator()(const std::optional<double>* number) const {
     return *number ? nlohmann::json(**number) : nlohmann::json();
@@ -86,8 +83,7 @@ struct JsonWriter {
 
 /// Parses JSON with comments. A key that stands twice in one object is an error: one of the two would be lost unseen.
 /// So is deep nesting: nlohmann::json writes a value out by recursion, and a message quotes values.
-template <class CompiledOnce = void>
-nlohmann::json parse_json(std::string_view text, const std::string& source) {
+ASHLAR_ONCE nlohmann::json parse_json(std::string_view text, const std::string& source) {
   std::vector<std::set<std::string>> seen;  // the keys of each object that is open, by depth
   const auto watch = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& value) {
     const auto level = static_cast<std::size_t>(depth);
@@ -110,8 +106,7 @@ nlohmann::json parse_json(std::string_view text, const std::string& source) {
 
 }  // namespace detail
 
-template <class CompiledOnce>
-void read_json(FieldList& list, std::string_view text, const std::string& source) {
+ASHLAR_ONCE void read_json(FieldList& list, std::string_view text, const std::string& source) {
   const nlohmann::json root = detail::parse_json(text, source);
   if (!root.is_object()) detail::fail_type(source, "an object of sections", detail::excerpt(root));
   std::vector<std::string> sections;
@@ -130,15 +125,14 @@ void read_json(FieldList& list, std::string_view text, const std::string& source
         throw ConfigError(concat(source, ": unknown key \"", name, "\"; the nearest valid name is \"",
                                  nearest_name(name, list.names()), "\""));
       const std::string place = concat(source, ": ", name);
-      std::visit(detail::JsonReader<>{*value, place}, field->value);
+      std::visit(detail::JsonReader{*value, place}, field->value);
       check_value(*field, place);
       field->given = true;
     }
   }
 }
 
-template <class CompiledOnce>
-void read_json_file(FieldList& list, const std::string& path) {
+ASHLAR_ONCE void read_json_file(FieldList& list, const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::string text;
   std::getline(file, text, '\0');  // all of it: JSON has no NUL
@@ -146,15 +140,14 @@ void read_json_file(FieldList& list, const std::string& path) {
   read_json(list, text, path);
 }
 
-template <class CompiledOnce>
-std::string to_json(const Config& config) {
+ASHLAR_ONCE std::string to_json(const Config& config) {
   Config copy = config;
   const FieldList list = fields(copy);
   nlohmann::json root;
   for (const FieldList::Section& section : list.sections()) {
     nlohmann::json& object = root[section.name];
     for (const Field& field : section.fields)
-      object[field.name.substr(section.name.size() + 1)] = std::visit(detail::JsonWriter<>(), field.value);
+      object[field.name.substr(section.name.size() + 1)] = std::visit(detail::JsonWriter(), field.value);
   }
   return root.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
 }

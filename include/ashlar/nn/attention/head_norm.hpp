@@ -1,0 +1,67 @@
+// Norms of heads: what queries and keys go through between projection and rotation. Used by
+// nn/attention/grouped_query.hpp.
+#pragma once
+
+#include "ashlar/nn/context.hpp"
+#include "ashlar/ops/rms_norm/rms_norm.hpp"
+#include "ashlar/tensor/parameter.hpp"
+
+namespace ashlar::inline v0 {
+
+/// Nothing: the projection writes where attention reads.
+template <class E>
+class NoHeadNorm {
+ public:
+  struct Saved {};
+  NoHeadNorm(Declarations<E>, std::string_view, index_t, double) {}
+  typename E::View input(Context<E>&, typename E::View y, Saved&) const { return y; }
+  void forward(Context<E>&, typename E::View, Saved&) const {}
+  void backward(Context<E>&, typename E::View, const Saved&) {}
+};
+
+/// RMSNorm of each head by itself, with one weight [head_dim] for all heads. Under tp each rank has some of the heads,
+/// so the weight's gradient is a partial sum.
+template <class E>
+class HeadRmsNorm {
+ public:
+  using T = typename E::Compute;
+  using A = typename E::Master;
+  using D = typename E::Device;
+  using View = typename E::View;
+
+  struct Saved {
+    View h;                               // [N heads, head_dim], kept: the projection
+    typename E::template ViewOf<A> rstd;  // [N heads], kept
+  };
+
+  HeadRmsNorm(Declarations<E> d, std::string_view name, index_t head_dim, double eps) : eps_(eps), head_dim_(head_dim) {
+    d.add(weight_, {concat(name, ".weight"), {head_dim}, Initializer::constant(1), {}, false});
+  }
+
+  /// Where the projection is to be written that forward makes y [N, heads * head_dim] of.
+  View input(Context<E>& c, View y, Saved& saved) const {
+    View h = c.kept(y.shape());
+    saved.h = by_head(h);
+    saved.rstd = c.template kept<A>({saved.h.rows()});
+    return h;
+  }
+  void forward(Context<E>& c, View y, Saved& saved) const {
+    ops::rms_norm<T, D>(c.queue, saved.h, {}, weight_.value, eps_, {}, by_head(y), saved.rstd);
+  }
+  /// dy [N, heads * head_dim], the gradient of y, becomes that of the projection.
+  void backward(Context<E>& c, View dy, const Saved& saved) {
+    ArenaScope scope(c.scratch_arena());
+    auto workspace = c.template scratch<A>({ops::rms_norm_backward_workspace<D>(saved.h.rows(), head_dim_)});
+    ops::rms_norm_backward<T, D>(c.queue, by_head(dy), saved.h, weight_.value, saved.rstd, by_head(dy), false,
+                                 weight_.gradient, workspace);
+  }
+
+ private:
+  View by_head(View x) const { return x.reshaped({x.count() / head_dim_, head_dim_}); }
+
+  Parameter<E> weight_;
+  double eps_;
+  index_t head_dim_;
+};
+
+}  // namespace ashlar::inline v0
