@@ -16,6 +16,7 @@ using namespace ashlar;
 struct Promises {
   bool rank_order = true;  // sums are added in rank order, for any number of ranks
   bool nan_survives_max = true;
+  index_t large_message = index_t{1} << 21;  // elements: more than a backend can hold between two ranks
 };
 
 template <class... Parts>

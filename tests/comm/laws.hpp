@@ -132,11 +132,10 @@ void messages_keep_their_order(Rank<D> r, index_t count) {
 
 /// Both ends of a link send before they receive, more than any buffer between them holds.
 template <class D>
-void large_messages_cross(Rank<D> r) {
+void large_messages_cross(Rank<D> r, index_t count) {
   if (r.c.size() == 1) return;
   const int me = r.c.rank(), peer = me ^ 1;
   if (peer >= r.c.size()) return;
-  const index_t count = index_t{1} << 21;
   const Channel channel{9};
   for (int from : {std::min(me, peer), std::max(me, peer)})
     r.c.template connect<D>(from, from == me ? peer : me, channel);
@@ -465,7 +464,7 @@ void communicator_laws(Run&& run, int size, Promises promises = {}) {
     queues_order_operations(r);
     dropped_requests_finish(r);
     requests_work_while_an_exception_unwinds(r);
-    large_messages_cross(r);
+    large_messages_cross(r, promises.large_message);
     hosts_agree(r.c);
   });
   check_on_queue([](Rank<D> r) {

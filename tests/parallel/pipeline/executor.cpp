@@ -353,6 +353,26 @@ TEST_CASE("An executor needs its own stages, and a group of the schedule's size"
   });
 }
 
+TEST_CASE("An executor refuses a schedule under which micro-batches would be taken for each other") {
+  Schedule swapped = lower(gpipe(2, 2));
+  std::swap(swapped.actions[1][0], swapped.actions[1][2]);
+  std::swap(swapped.actions[1][1], swapped.actions[1][3]);
+  const auto body = [&](Communicator pp) {
+    Cpu::Queue queue;
+    Toy mine(pp.rank(), pp.rank() == 0, pp.rank() == 1);
+    std::vector<Toy*> stages(2, nullptr);
+    stages[static_cast<std::size_t>(pp.rank())] = &mine;
+    std::string error;
+    try {
+      Executor<Toy>(swapped, stages, pp, queue);
+    } catch (const Error& e) {
+      error = e.what();
+    }
+    expect(error.find("both are message 0 of their channel") != std::string::npos);
+  };
+  REQUIRE_NOTHROW(LocalWorld::run(2, body));
+}
+
 TEST_CASE("A schedule that was not lowered is an error, not a wrong result") {
   const auto body = [&](Communicator pp) {
     Toy toy(pp.rank(), pp.rank() == 0, pp.rank() == 1);

@@ -1,6 +1,6 @@
 // The pipeline executor: runs one rank's actions of any lowered schedule. With one rank it is a plain loop over
-// micro-batches. A message has no number: it is the next of its channel, and check.hpp has made sure that both ends
-// count alike. Used by train/trainer.hpp. Read next: lower.hpp (where its list comes from).
+// micro-batches. A message has no number: it is the next of its channel. Used by train/trainer.hpp. Read next:
+// lower.hpp (where its list comes from).
 #pragma once
 
 #include <algorithm>
@@ -8,13 +8,14 @@
 #include <vector>
 
 #include "ashlar/comm/communicator.hpp"
-#include "ashlar/parallel/pipeline/action.hpp"
+#include "ashlar/parallel/pipeline/check.hpp"
 #include "ashlar/parallel/pipeline/stage.hpp"
 
 namespace ashlar::inline v0::pipeline {
 
 /// Runs the actions of rank pp.rank() on its stages. Boundaries travel as one message a stream; receives are posted
-/// one compute action ahead, so that they arrive while the stage computes; sends are finished in the background.
+/// one compute action ahead, from the second step on, so that they arrive while the stage computes; sends are finished
+/// in the background.
 template <PipelineStage Stage>
 class Executor {
  public:
@@ -34,6 +35,8 @@ class Executor {
     if (schedule_.ranks != pp_.size() || schedule_.stages != static_cast<int>(stages_.size()))
       fail(concat("a schedule for ", schedule_.ranks, " ranks and ", schedule_.stages, " stages was given a group of ",
                   pp_.size(), " ranks and ", stages_.size(), " stages"));
+    if (const std::optional<Problem> problem = detail::channel_problem(schedule_))
+      fail(concat("rank ", problem->rank, ", action ", problem->position, ": ", problem->message));
     int owned = 0;
     for (int s = 0; s < schedule_.stages; ++s) {
       const bool mine = schedule_.rank_of(s) == pp_.rank();
@@ -51,20 +54,23 @@ class Executor {
   void run() {
     const ClearOnExit clear{*this};
     next_post_ = 0;
-    post_receives();
+    if (posts_ahead_) post_receives();
     for (const Action& action : actions()) {
       switch (action.kind) {
         case Kind::send_forward:
         case Kind::send_backward: start_send(action); break;
         case Kind::receive_forward:
-        case Kind::receive_backward: break;  // posted one compute action earlier
+        case Kind::receive_backward:
+          if (!posts_ahead_) post_receive(action);
+          break;
         default:
-          post_receives();
+          if (posts_ahead_) post_receives();
           compute(action);
           finish_sends(false);
       }
     }
     finish_sends(true);
+    posts_ahead_ = true;
   }
 
   /// Drives pending messages on (MPI progresses only inside calls). A stage may call this between its blocks.
@@ -131,13 +137,15 @@ class Executor {
         ++next_post_;
         return;
       }
-      if (a.kind != Kind::receive_forward && a.kind != Kind::receive_backward) continue;
-      const bool gradient = a.kind == Kind::receive_backward;
-      Slot& target = slot(a.stage, a.micro_batch, gradient, false);
-      target.boundary = stage(a.stage)->receive_buffer(a.micro_batch, gradient);
-      target.full = true;
-      exchange(target, a, gradient, gradient ? a.stage + 1 : a.stage - 1, false);
+      if (a.kind == Kind::receive_forward || a.kind == Kind::receive_backward) post_receive(a);
     }
+  }
+  void post_receive(const Action& a) {
+    const bool gradient = a.kind == Kind::receive_backward;
+    Slot& target = slot(a.stage, a.micro_batch, gradient, false);
+    target.boundary = stage(a.stage)->receive_buffer(a.micro_batch, gradient);
+    target.full = true;
+    exchange(target, a, gradient, gradient ? a.stage + 1 : a.stage - 1, false);
   }
 
   void start_send(const Action& a) {
@@ -223,6 +231,9 @@ class Executor {
   std::vector<Outgoing> outgoing_;  // sends under way
   std::size_t next_post_ = 0;       // the first action whose receive may not be posted yet
   bool trains_ = false;             // false for forward_only schedules
+  // Not in the first step, in which kernels are loaded and memory grows: on a GPU that may wait for kernels that run,
+  // and a receive on its way is one that waits for a peer.
+  bool posts_ahead_ = false;
 };
 
 }  // namespace ashlar::inline v0::pipeline
