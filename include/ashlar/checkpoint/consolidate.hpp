@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ashlar/checkpoint/load.hpp"
+#include "ashlar/core/config.hpp"
 
 namespace ashlar::inline v0 {
 

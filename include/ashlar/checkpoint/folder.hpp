@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ashlar/checkpoint/manifest.hpp"
+#include "ashlar/core/config.hpp"
 
 namespace ashlar::inline v0 {
 

@@ -11,6 +11,7 @@
 
 #include "ashlar/checkpoint/load.hpp"
 #include "ashlar/checkpoint/save.hpp"
+#include "ashlar/core/config.hpp"
 #include "ashlar/train/config_json.hpp"
 #include "ashlar/train/trainer_state.hpp"
 

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ashlar/core/config.hpp"
 #include "ashlar/core/error.hpp"
 #include "ashlar/train/config_help.hpp"
 #include "ashlar/train/config_json.hpp"

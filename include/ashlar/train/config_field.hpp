@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "ashlar/core/config.hpp"
 #include "ashlar/core/error.hpp"
 #include "ashlar/train/config_check.hpp"
 #include "ashlar/train/nearest_name.hpp"

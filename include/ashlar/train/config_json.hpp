@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "ashlar/core/config.hpp"
 #include "ashlar/train/config_fields.hpp"
 
 namespace ashlar::inline v0 {

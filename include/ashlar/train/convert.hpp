@@ -3,6 +3,7 @@
 #pragma once
 
 #include "ashlar/checkpoint/consolidate.hpp"
+#include "ashlar/core/config.hpp"
 #include "ashlar/train/config.hpp"
 
 namespace ashlar::inline v0 {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "ashlar/core/config.hpp"
 #include "ashlar/data/bigram.hpp"
 #include "ashlar/data/random_tokens.hpp"
 #include "ashlar/data/text.hpp"

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "ashlar/core/config.hpp"
 #include "ashlar/core/random.hpp"
 #include "ashlar/data/text.hpp"
 #include "ashlar/models/decoder/next_logits.hpp"

@@ -2,6 +2,7 @@
 // before anything is allocated. Used by train/trainer.hpp and train/plan.hpp.
 #pragma once
 
+#include "ashlar/core/config.hpp"
 #include "ashlar/core/environment.hpp"
 #include "ashlar/core/recipe.hpp"
 #include "ashlar/mesh/mesh.hpp"

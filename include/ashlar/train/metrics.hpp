@@ -14,6 +14,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "ashlar/core/config.hpp"
 #include "ashlar/core/error.hpp"
 
 namespace ashlar::inline v0 {

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "ashlar/core/config.hpp"
+
 namespace ashlar::inline v0 {
 
 /// The number of insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`, each character

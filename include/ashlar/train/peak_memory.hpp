@@ -9,6 +9,7 @@
 #include <string>
 #include <type_traits>
 
+#include "ashlar/core/config.hpp"
 #include "ashlar/device/cpu.hpp"
 #include "ashlar/tensor/memory.hpp"
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ashlar/comm/fake.hpp"
+#include "ashlar/core/config.hpp"
 #include "ashlar/models/transformer.hpp"
 #include "ashlar/train/progress.hpp"
 #include "ashlar/train/trainer.hpp"

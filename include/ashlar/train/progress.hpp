@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "ashlar/core/config.hpp"
 #include "ashlar/core/error.hpp"
 #include "ashlar/train/metrics.hpp"
 

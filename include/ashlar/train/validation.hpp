@@ -3,6 +3,7 @@
 #pragma once
 
 #include "ashlar/checkpoint/folder.hpp"
+#include "ashlar/core/config.hpp"
 #include "ashlar/data/text.hpp"
 #include "ashlar/ops/cross_entropy/ignore_index.hpp"
 #include "ashlar/train/config_json.hpp"

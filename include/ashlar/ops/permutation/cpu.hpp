@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "ashlar/core/config.hpp"
 #include "ashlar/core/parallel.hpp"
 #include "ashlar/core/tensor_view.hpp"
 #include "ashlar/device/cpu.hpp"
