@@ -16,9 +16,8 @@
 //
 //   struct Product {
 //     static constexpr int threads = 256, stages = 4;
-//     static constexpr int min_blocks = 1, arch = 90;  // without min_blocks the compiler ignores fewer_ and
-//     more_registers;
-//                                                      // with arch 90 the body is compiled for sm_90a alone
+//     static constexpr int min_blocks = 1;                        // without it more_registers is ignored
+//     static constexpr int arch = 90;                             // the body is compiled for sm_90a alone
 //     struct Params {
 //       ptx::TensorMap a, b, d;                                   // boxes of 64 x 64, Swizzle::b128
 //       int steps;                                                // K / 64, rounded up: what lies beyond loads as zero
@@ -70,8 +69,9 @@
 //         for (int k = 0; k < 4; ++k)                             // 16 columns an instruction, 32 bytes
 //           ptx::wgmma_ss<0, 0>(d, ptx::descriptor(a + 32 * k), ptx::descriptor(b + 32 * k), 1);
 //         ptx::wgmma_commit();
-//         ptx::wgmma_wait<0>();                                   // <1> and a release one step later keeps one in
-//         flight ptx::hold(d); if (thread == 0) ptx::arrive(s.empty[at]);
+//         ptx::wgmma_wait<0>();                                   // <1> would keep one step in flight
+//         ptx::hold(d);
+//         if (thread == 0) ptx::arrive(s.empty[at]);
 //       }
 //       const auto to = ptx::address(&s.d.elements[0]);
 //   #pragma unroll

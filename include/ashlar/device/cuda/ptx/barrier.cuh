@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#if defined(__CUDACC__)
 namespace ashlar::inline v0::ptx {
 
 /// A member of Kernel::Shared. A phase ends when the arrivals it was made for have come and so have the bytes expected.
@@ -80,3 +81,4 @@ __device__ __forceinline__ void wait_cluster(Barrier& barrier, int parity) {
 }
 
 }  // namespace ashlar::inline v0::ptx
+#endif

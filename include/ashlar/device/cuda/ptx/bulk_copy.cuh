@@ -7,6 +7,7 @@
 #include "ashlar/device/cuda/ptx/barrier.cuh"
 #include "ashlar/device/cuda/tensor_map.hpp"
 
+#if defined(__CUDACC__)
 namespace ashlar::inline v0::ptx {
 
 /// The map is in the cache when the first copy needs it.
@@ -157,3 +158,4 @@ __device__ __forceinline__ void wait_stores() {
 }
 
 }  // namespace ashlar::inline v0::ptx
+#endif

@@ -6,6 +6,7 @@
 
 #include "ashlar/device/cuda/ptx/barrier.cuh"
 
+#if defined(__CUDACC__)
 namespace ashlar::inline v0::ptx {
 
 /// What the thread wrote to shared memory is seen by the copy engine and by wgmma (which read through a proxy of their
@@ -87,3 +88,4 @@ __device__ __forceinline__ void start_next_launch() {
 }
 
 }  // namespace ashlar::inline v0::ptx
+#endif

@@ -6,6 +6,7 @@
 
 #include "ashlar/device/cuda/ptx/barrier.cuh"
 
+#if defined(__CUDACC__)
 namespace ashlar::inline v0::ptx {
 
 /// Two numbers rounded to bf16, the first in the lower half.
@@ -86,3 +87,4 @@ __device__ __forceinline__ void arrive_after_copies(Barrier& barrier) {
 }
 
 }  // namespace ashlar::inline v0::ptx
+#endif

@@ -12,6 +12,7 @@
 #include "ashlar/device/cuda/ptx/wgmma_registers.cuh"
 #include "ashlar/device/cuda/ptx/wgmma_shared.cuh"
 
+#if defined(__CUDACC__)
 namespace ashlar::inline v0::ptx {
 
 /// Before the first product of a batch: registers that the threads wrote are seen by it.
@@ -41,3 +42,4 @@ __device__ __forceinline__ void hold(std::uint32_t (&a)[N]) {
 }
 
 }  // namespace ashlar::inline v0::ptx
+#endif

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#if defined(__CUDACC__)
 namespace ashlar::inline v0::ptx {
 
 /// a: four registers, in the layout of a result (a result of 16 columns, rounded to pairs of bf16, is a factor).
@@ -236,3 +237,4 @@ __device__ __forceinline__ void wgmma_rs(float (&d)[128], const std::uint32_t* a
 // clang-format on
 
 }  // namespace ashlar::inline v0::ptx
+#endif

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#if defined(__CUDACC__)
 namespace ashlar::inline v0::ptx {
 
 /// TransposeA, TransposeB: 0, the factor lies with the summed index contiguous (K-major); 1, with its own (MN-major).
@@ -236,3 +237,4 @@ __device__ __forceinline__ void wgmma_ss(float (&d)[128], std::uint64_t a, std::
 // clang-format on
 
 }  // namespace ashlar::inline v0::ptx
+#endif
