@@ -1,4 +1,5 @@
-// Attention on Cuda: picks the kernels for the head dimension and launches them. Read next: ops/attention/forward.cuh,
+// Attention on Cuda: picks the kernels for the GPU, the type and the head dimension, and launches them: those of Hopper
+// (ops/attention/flash.cuh) where they take the call, else the plain ones. Read next: ops/attention/forward.cuh,
 // ops/attention/backward.cuh, ops/attention/tuning.hpp.
 #pragma once
 
@@ -6,6 +7,7 @@
 
 #include "ashlar/device/cuda/launch.cuh"
 #include "ashlar/ops/attention/backward.cuh"
+#include "ashlar/ops/attention/flash.cuh"
 #include "ashlar/ops/attention/forward.cuh"
 
 namespace ashlar::inline v0::ops::cuda {
@@ -33,6 +35,8 @@ template <class M, class T>
 void attention(Cuda::Queue& queue, const AttentionShape& shape, const typename M::State& mask,
                TensorView<const T, Cuda> query, TensorView<const T, Cuda> key, TensorView<const T, Cuda> value,
                TensorView<T, Cuda> out, TensorView<Acc<T>, Cuda> lse) {
+  if constexpr (std::is_same_v<T, bf16>)
+    if (flash_attention<M>(queue, shape, mask, query, key, value, out, lse)) return;
   const kernel::AttentionParams<M, T> params{shape,          mask,         rows_of(query), rows_of(key),
                                              rows_of(value), rows_of(out), lse.data()};
   kernel::with_head_dim(shape.head_dim, [&](auto dim) {
@@ -47,6 +51,9 @@ void attention_backward(Cuda::Queue& queue, const AttentionShape& shape, const t
                         TensorView<const T, Cuda> out, TensorView<const Acc<T>, Cuda> lse,
                         TensorView<const T, Cuda> dout, TensorView<T, Cuda> dquery, TensorView<T, Cuda> dkey,
                         TensorView<T, Cuda> dvalue, TensorView<Acc<T>, Cuda> delta) {
+  if constexpr (std::is_same_v<T, bf16>)
+    if (flash_attention_backward<M>(queue, shape, mask, query, key, value, out, lse, dout, dquery, dkey, dvalue, delta))
+      return;
   using Delta = kernel::AttentionDelta<T>;
   launch<Delta>(queue, {ceil_div(shape.query_len, Delta::rows_per_block), shape.heads, shape.batch},
                 {shape, rows_of(out), rows_of(dout), delta.data()});
