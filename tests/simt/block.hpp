@@ -120,6 +120,7 @@ class Block {
   Warp& warp_of(int thread);
   const Warp& warp_of(int thread) const;
   SharedMemory& shared_memory() { return shared_; }
+  const SharedMemory& shared_memory() const { return shared_; }
   AllocationCache& allocations() { return allocations_; }
   /// Made when first asked for: kernels that use none of them pay nothing.
   Engines& engines();

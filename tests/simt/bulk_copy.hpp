@@ -100,7 +100,7 @@ class CopyEngine {
       std::memset(shared.base() + target.to, 0xff, box.bytes);
       std::memset(shared.written(target.to), 0, box.bytes);
       targets.push_back({target.to, target.barrier, at.ended});
-      ++loads_[static_cast<int>(rank)];
+      loads_[static_cast<int>(rank)][at.agent] = {at.agent, at.ended + 1, where};
     }
     block.defer([this, &block, box = std::move(box), targets, thread = block.current(), where] {
       std::vector<std::byte> data(box.bytes);
@@ -117,7 +117,6 @@ class CopyEngine {
           std::memcpy(memory.base() + at, data.data() + i, Pieces::bytes);
           std::memcpy(memory.written(at), written.data() + i, Pieces::bytes);
         }
-        --loads_[static_cast<int>(target.to / block.shared_stride())];
         mbarriers_.complete(block, target.barrier, box.bytes, target.phase, thread, where);
       }
     });
@@ -133,6 +132,7 @@ class CopyEngine {
     if (const auto why = shared.agent_fault(at, box.bytes, true, {&thread, 1}, {stores.agent, group, where});
         !why.empty())
       block.fault(concat("a store from shared memory: ", why), where);
+    stores.where = where;
     ++stores.groups[group].unread, ++stores.groups[group].unwritten;
     const Touch touch = block.touch(how == Storing::add ? Access::update : Access::write, where);
     block.defer([this, &block, box = std::move(box), at, how, thread, group, touch, where] {
@@ -180,9 +180,13 @@ class CopyEngine {
                          "the thread exits while stores of its own may still read shared memory: wait_stores_read",
                          found->second.where);
     if (const auto found = loads_.find(block.rank_of(thread));
-        found != loads_.end() && found->second > 0 && block.live(block.rank_of(thread)) == 0)
-      block.fault_of(thread,
-                     concat("the block ends while ", found->second, " copies to its shared memory are under way"), {});
+        found != loads_.end() && block.live(block.rank_of(thread)) == 0)
+      for (const auto& [agent, load] : found->second)
+        if (!anyone_saw(block, block.rank_of(thread), load))
+          block.fault_of(thread,
+                         "the block ends, and of copies to its shared memory nothing says that they are over: a thread "
+                         "must wait for their mbarrier",
+                         load.where);
   }
 
   explicit CopyEngine(MBarriers& mbarriers) : mbarriers_(mbarriers) {}
@@ -215,6 +219,11 @@ class CopyEngine {
       block.shared_memory().pieces().name(found->second.agent, concat("a store of ", block.name_of(thread)));
     }
     return found->second;
+  }
+  static bool anyone_saw(const Block& block, int rank, const AgentAccess& load) {
+    for (int t = rank * block.threads(); t < (rank + 1) * block.threads(); ++t)
+      if (block.shared_memory().clocks().seen_agent(t, load.agent, load.clock)) return true;
+    return false;
   }
   static void wake(Block& block, Stores& stores, int thread) {
     if (stores.waiting) stores.waiting = false, block.wake(thread);
@@ -269,7 +278,7 @@ class CopyEngine {
 
   MBarriers& mbarriers_;
   std::map<int, Stores> stores_;
-  std::map<int, int> loads_;  // under way, into each block of the cluster
+  std::map<int, std::map<int, AgentAccess>> loads_;  // of each block of the cluster: the last of each mbarrier
 };
 
 }  // namespace ashlar::inline v0::simt::detail

@@ -25,6 +25,7 @@ class ClusterBarrier {
     State& state = state_[block.current()];
     if (state.arrived) block.fault("ptx::cluster_arrive twice without ptx::cluster_wait between", where);
     state = {true, phase_};
+    if (arrived_ == 0) where_ = where;
     block.shared_memory().clocks().release(block.current(), arriving_);
     if (++arrived_ < block.all_threads()) return;
     arrived_ = 0;
@@ -48,7 +49,8 @@ class ClusterBarrier {
   void leave(const Block& block, int thread) const {
     if (arrived_ > 0 && !waiting_.empty())
       if (const auto found = state_.find(thread); found == state_.end() || !found->second.arrived)
-        block.fault_of(thread, "the thread leaves its cluster early: others wait for it at the cluster's barrier", {});
+        block.fault_of(thread, "the thread leaves its cluster early: others wait for it at the cluster's barrier",
+                       where_);
   }
 
  private:
@@ -59,6 +61,7 @@ class ClusterBarrier {
   std::map<int, State> state_;
   int arrived_ = 0;
   std::uint32_t phase_ = 0;
+  Site where_;  // of the first that arrived
   Sight arriving_, released_;
   std::vector<int> waiting_;
 };

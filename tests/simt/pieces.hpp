@@ -30,7 +30,6 @@ class Pieces {
     std::int16_t writer = 0;   // the agent; 0: none (agents are numbered above threads)
     std::int16_t copier = -1;  // the thread whose cp.async is on its way here
     std::uint16_t write_site = 0;
-    bool touched = false;  // threads accessed it since an agent wrote it
     bool barrier = false;  // an mbarrier lies here
     std::uint32_t write_clock = 0;
     struct Read {

@@ -71,8 +71,11 @@ inline std::byte* Cuda::Staging::fill() {
   return data_;
 }
 
-inline Cuda::Queue::Queue() = default;
-inline Cuda::Queue::~Queue() = default;
+/// Kernels keep counters in the workspace; nothing else is in it here.
+inline Cuda::Queue::Queue() : workspace_(simt::detail::GlobalMemory::instance().allocate(256)) {}
+inline Cuda::Queue::~Queue() {
+  simt::detail::GlobalMemory::instance().deallocate(workspace_, 256);
+}
 
 inline void* Cuda::allocate(std::size_t bytes) {
   ++simt::host_waits().allocations;

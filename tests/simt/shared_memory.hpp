@@ -27,6 +27,7 @@ class SharedMemory {
         threads_(threads),
         clocks_(threads),
         written_(bytes),
+        touched_(bytes / Pieces::bytes + 1),
         cells_(static_cast<TouchedElement*>(std::calloc(std::max<std::size_t>(bytes, 1), sizeof(TouchedElement)))) {
     if (!cells_) throw std::bad_alloc();
   }
@@ -47,6 +48,7 @@ class SharedMemory {
   /// A block begins: nothing is written, nobody has touched anything.
   void begin_block() {
     std::memset(base_, 0xff, bytes_);
+    std::fill(touched_.begin(), touched_.end(), std::uint8_t{0});
     std::fill(written_.begin(), written_.end(), std::uint8_t{0});
     clocks_.begin_block();
     if (pieces_) pieces_->begin_block();
@@ -62,12 +64,12 @@ class SharedMemory {
       return concat("shared memory: the address of the ", to_string(access), " isn't aligned to the type");
     if (pieces_)
       for (std::size_t i = offset / Pieces::bytes * Pieces::bytes; i < offset + bytes; i += Pieces::bytes) {
-        auto& piece = pieces_->at(i);
+        const auto& piece = pieces_->at(i);
         if (piece.barrier && barrier_at(offset, bytes))
           return concat(to_string(access), " of shared memory in which an mbarrier lies: ptx::invalidate it first");
         if (auto why = pieces_->thread_fault(piece, access, t, clocks_); !why.empty()) return why;
-        piece.touched = true;
       }
+    for (std::size_t i = offset / Pieces::bytes; i <= (offset + bytes - 1) / Pieces::bytes; ++i) touched_[i] = 1;
     if (access != Access::write && std::memchr(written_.data() + offset, 0, bytes))
       return concat(to_string(access), " of shared memory that was not written since the block began");
     // An element is known by the first byte of it; wide accesses touch every second byte, as the smallest elements have
@@ -89,14 +91,14 @@ class SharedMemory {
       if (piece.barrier && barrier_at(i, Pieces::bytes)) return "an mbarrier lies in this shared memory";
       for (const int t : threads) {
         if (auto why = all.agent_fault(piece, reads, t, clocks_); !why.empty()) return why;
-        if (piece.touched)
+        if (touched_[i / Pieces::bytes])
           if (auto why = after_threads(i, reads, t); !why.empty()) return why;
       }
       if (reads) {
         all.record_read(piece, now);
       } else {
         all.record_write(piece, now);
-        piece.touched = false;
+        touched_[i / Pieces::bytes] = 0;
       }
     }
     return {};
@@ -162,6 +164,7 @@ class SharedMemory {
   std::uint32_t block_ = 0;
   Clocks clocks_;
   std::vector<std::uint8_t> written_;
+  std::vector<std::uint8_t> touched_;              // pieces that threads accessed since an agent wrote them
   std::unique_ptr<TouchedElement[], Free> cells_;  // one a byte, touched pages only
   std::unique_ptr<Pieces> pieces_;
   std::vector<std::size_t> barriers_;  // offsets of the live ones

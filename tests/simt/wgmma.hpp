@@ -57,7 +57,7 @@ class Warpgroup {
       product.arguments = arguments;
       product.group = thread.committed + 1;
       product.result = under_way(d, lane);
-      if (!product.result) results_.push_back(product.result = std::make_shared<Result>(arguments.width));
+      if (!product.result) results_.push_back(product.result = std::make_shared<Result>(arguments));
     }
     Product& product = products_[thread.submitted - first_product_];
     check_same(product, arguments);
@@ -110,7 +110,8 @@ class Warpgroup {
   void leave(int number) const {
     const auto lane = static_cast<std::size_t>(number - first_);
     for (const auto& result : results_)
-      if (result->d[lane]) block_.fault_of(number, "the thread exits with products in flight: wgmma_wait", {});
+      if (result->d[lane])
+        block_.fault_of(number, "the thread exits with products in flight: wgmma_wait", result->where);
     for (const Product& product : products_)
       if (product.submitted < threads && first_product_ + index(product) >= thread_[lane].submitted)
         block_.fault_of(number, "unconverged wgmma: the thread exits and has no part in a product of its warpgroup",
@@ -120,8 +121,10 @@ class Warpgroup {
  private:
   /// One array of accumulators in flight.
   struct Result {
-    explicit Result(int n) : width(n), values(static_cast<std::size_t>(64 * n)) {}
+    explicit Result(const ProductArguments& first)
+        : width(first.width), where(first.where), values(static_cast<std::size_t>(64 * width)) {}
     int width;
+    Site where;
     std::vector<float> values;  // [64, width]
     std::array<float*, threads> d = {};
     std::array<std::size_t, threads> last = {};  // product of each thread on it
