@@ -3,6 +3,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
 #include <vector>
 
 #include "ashlar/device/cuda/cuda.hpp"
@@ -30,6 +34,8 @@ inline HostWaits& host_waits() {
 }  // namespace simt
 
 namespace simt::detail {
+
+inline constexpr std::size_t workspace_bytes = std::size_t{1} << 18;
 
 /// Copies bytes with their written flags: what was never written at the source isn't at the target either.
 inline void copy_device(void* target, const void* source, std::size_t bytes) {
