@@ -91,7 +91,10 @@ class RegisterPool {
   }
   /// At the end, every request must have been met by what others gave back.
   void leave(const Block& block, int thread) const {
-    if (!free_.empty() && free_[static_cast<std::size_t>(block.rank_of(thread))] < 0)
+    for (const Held& held : held_)
+      if (held.asked > 0) return;  // a warpgroup is mid-request: who leaves after it looks
+    if (!free_.empty() && block.live(block.rank_of(thread)) == 0 &&
+        free_[static_cast<std::size_t>(block.rank_of(thread))] < 0)
       block.fault_of(thread,
                      concat("more_registers takes more than the block has: ",
                             -free_[static_cast<std::size_t>(block.rank_of(thread))], " a thread are missing"),
