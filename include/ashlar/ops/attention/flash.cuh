@@ -52,7 +52,7 @@ struct FlashCall {
            with_plan([](auto...) {});
   }
 
-  /// plan.template operator()<index>(): the plan for the head dimensions. False if there is none.
+  /// plan(an integral constant): the number of the plan for the head dimensions. False if there is none.
   template <class Plan>
   bool with_plan(Plan plan) const {
     if (shape.head_dim == 64 && value_dim == 64)

@@ -52,7 +52,7 @@ struct FlashKeyGradient {
       for (auto& b : s.kept_full) ptx::init(b, 1);
       for (auto& b : s.kept_empty) ptx::init(b, warpgroups);
       for (auto& b : s.full) ptx::init(b, 1);
-      for (auto& b : s.empty) ptx::init(b, warpgroups);
+      for (auto& b : s.empty) ptx::init(b, 4 * warpgroups);  // a lane of each warp: all lanes read rows
       ptx::fence_barrier_init();
     }
     ctx.sync();
@@ -136,6 +136,12 @@ struct FlashKeyGradient {
     if (ctx.lane() == 0) ptx::arrive(s.kept_full[kv.at]);
   }
 
+  /// The warp is done with a stage.
+  ASHLAR_DEVICE static void leave(const Simt<Shared>& ctx, ptx::Barrier& empty) {
+    ctx.sync_warp();
+    if (ctx.lane() == 0) ptx::arrive(empty);
+  }
+
   ASHLAR_DEVICE static void multiply(const Params& p, Simt<Shared>& ctx, int warpgroup) {
     Shared& s = ctx.shared();
     const bool elected = ctx.thread() % 128 == 0;
@@ -190,14 +196,14 @@ struct FlashKeyGradient {
         if constexpr (!Tuning.early_scores) {
           ptx::wgmma_wait<0>();
           ptx::hold(dkey), ptx::hold(dvalue);
-          if (elected) ptx::arrive(s.empty[used.at]);
+          leave(ctx, s.empty[used.at]);
         }
         if constexpr (!Tuning.early_scores) ptx::wait(s.full[r.at], r.parity), ptx::wgmma_fence();
         start_scores(score, s.key[kv.at], row, s.query[r.at]);
         start_scores(dweight, s.value[kv.at], row, s.dout[r.at]);
         if constexpr (Tuning.early_scores) {
           ptx::wgmma_wait<2>();
-          if (elected) ptx::arrive(s.empty[used.at]);
+          leave(ctx, s.empty[used.at]);
         }
       }
       ptx::hold(dkey), ptx::hold(dvalue);
@@ -206,7 +212,7 @@ struct FlashKeyGradient {
       start_sum(dkey, dscores, s.query[r.at]);
       ptx::wgmma_wait<0>();
       ptx::hold(dkey), ptx::hold(dvalue);
-      if (elected) ptx::arrive(s.empty[r.at]);
+      leave(ctx, s.empty[r.at]);
       r.next();
 
       // The warpgroup's rows of the kept tiles have been used: the gradients leave by them.

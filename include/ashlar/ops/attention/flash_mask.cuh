@@ -25,7 +25,7 @@ struct FlashRange {
 
 /// One tile of kept rows, and the tiles that stream past it: `tiles` of them, from row `begin` on.
 struct FlashWork {
-  int b = 0, head = 0, first = 0, begin = 0, tiles = 0;
+  int b, head, first, begin, tiles;
 };
 
 /// Where a thread's elements of a result [64, N] of wgmma lie: a warp has 16 rows, four threads share a row.
@@ -72,7 +72,7 @@ struct FlashMask {
   /// so that the mask's own arithmetic takes few registers beside the sums that wait in most of them.
   template <bool Transposed, int N>
   ASHLAR_DEVICE void hide(float (&scores)[N], const FlashFragment& at, int query, int key) const {
-    constexpr int part = 8;
+    constexpr int part = N <= 16 ? 4 : 8;
     std::uint64_t seen = 0;
 #pragma unroll 1
     for (int begin = 0; begin < N; begin += part) {

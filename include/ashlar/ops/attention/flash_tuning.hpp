@@ -43,6 +43,6 @@ inline constexpr FlashTuning flash_query_gradient_tunings[]{{64, 64, 2, 128, 2, 
 /// The gradients of keys and values: these are kept, queries and dout stream.
 inline constexpr FlashTuning flash_key_gradient_tunings[]{{64, 64, 2, 64, 4, 2, 64, true, 40, 232},
                                                           {128, 128, 2, 64, 3, 1, 128, false, 40, 232},
-                                                          {192, 128, 2, 32, 2, 1, 64, false, 24, 240}};
+                                                          {192, 128, 2, 32, 2, 1, 64, false, 40, 232}};
 
 }  // namespace ashlar::inline v0::ops
