@@ -211,6 +211,16 @@ constexpr int cluster_blocks() {
     return 1;
 }
 
+/// The members that a kernel may leave out, as nvcc would see them.
+template <class Kernel>
+constexpr bool well_formed() {
+  bool ok = cluster_blocks<Kernel>() >= 1 && cluster_blocks<Kernel>() <= 8;  // what every GPU with clusters has
+  if constexpr (requires { Kernel::min_blocks; }) ok = ok && Kernel::min_blocks >= 1;
+  if constexpr (requires { Kernel::arch; }) ok = ok && Kernel::arch >= 80;
+  if constexpr (requires { Kernel::programmatic; }) ok = ok && (Kernel::programmatic || true);
+  return ok;
+}
+
 /// The shared memory of a cluster's blocks, each aligned to 1024 as on the GPU.
 class SharedArena {
  public:
@@ -241,6 +251,7 @@ void run(Cuda::Queue&, index_t gx, index_t gy, index_t gz, const typename Kernel
   using Shared = typename Kernel::Shared;
   static_assert(Kernel::threads > 0 && Kernel::threads <= 1024 && Kernel::threads % warp_size == 0,
                 "Kernel::threads must be a multiple of 32, at most 1024");
+  static_assert(detail::well_formed<Kernel>(), "Kernel::min_blocks is at least 1, cluster 1 to 8, arch at least 80");
   static_assert(sizeof(Shared) <= 232448, "a block has 227 KiB of shared memory");
   static_assert(std::is_trivially_default_constructible_v<Shared>, "shared memory can't be initialised");
   if (gx > 2147483647 || gy > 65535 || gz > 65535)
