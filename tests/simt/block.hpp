@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <exception>
 #include <functional>
@@ -80,7 +81,19 @@ struct Launch {
   int blocks = 1;   // of a cluster
   void* shared = nullptr;
   std::size_t shared_bytes = 0;  // of a block; the next block's follow
+  bool programmatic = false;
+  std::uint64_t number = 0, before = 0;  // of this launch, and of the one before it by this host thread
 };
+
+/// Numbers of launches, over all host threads.
+inline std::uint64_t next_launch() {
+  static std::atomic<std::uint64_t> last = 0;
+  return ++last;
+}
+inline std::uint64_t& launch_before() {
+  thread_local std::uint64_t number = 0;
+  return number;
+}
 
 /// Thrown through the threads of a block that another thread's fault brings down. Not for kernels to catch.
 struct Unwinding {};
@@ -131,6 +144,10 @@ class Block {
   void check_global_race(const void* p, std::size_t bytes, Access access, bool same_value, Site where);
   /// The same for the copy engine's stores, known by 16 bytes and among themselves; `now` is when they were started.
   void check_bulk_race(const void* p, std::size_t bytes, const Touch& now, bool same_value);
+  /// An access of the calling thread to global memory, for the rule of programmatic launches: one that may have begun
+  /// before the launch before it ended must wait (ptx::wait_previous_launch) before it touches what that one wrote.
+  void note_global(Allocation& allocation, Access access, Site where);
+  void wait_previous_launch() { thread_[static_cast<std::size_t>(current_)].waited = true; }
   /// An access of the calling thread, as races know it.
   Touch touch(Access access, Site where) const;
 
@@ -179,7 +196,8 @@ class Block {
     Reason reason = nullptr;  // set while it waits
     Site where;
     const void* last_address = nullptr;
-    int spins = 0;  // accesses of last_address in a row
+    int spins = 0;        // accesses of last_address in a row
+    bool waited = false;  // for the launch before
   };
   struct Barrier {
     int expected = 0, arrived = 0, not_waiting = 0;

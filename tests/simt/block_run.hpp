@@ -49,6 +49,7 @@ inline void Block::run(index_t x, index_t y, index_t z, Body body, void* context
   for (Thread& thread : thread_) {
     thread.reason = nullptr;
     thread.last_address = nullptr;
+    thread.waited = false;
     ready_.insert(thread.number);
   }
   live_ = all_threads();
@@ -271,6 +272,15 @@ inline std::string Block::race(const void* p, const Touch& now, const Touch& ear
                 " by thread ", earlier.thread,
                 earlier.block == serial_ ? " of this block at " : " of another block at ", earlier.where,
                 " with nothing between that orders them; ", GlobalMemory::instance().describe(p));
+}
+
+inline void Block::note_global(Allocation& allocation, Access access, Site where) {
+  if (launch_.programmatic && !thread_[static_cast<std::size_t>(current_)].waited && launch_.before != 0 &&
+      allocation.writer.load(std::memory_order_relaxed) == launch_.before)
+    fault(concat(to_string(access), " of global memory that the launch before this one wrote: a programmatic launch ",
+                 "calls ptx::wait_previous_launch first"),
+          where);
+  if (access != Access::read) allocation.writer.store(launch_.number, std::memory_order_relaxed);
 }
 
 inline void Block::reach(int rank, Site where) {

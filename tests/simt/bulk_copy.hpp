@@ -102,6 +102,8 @@ class CopyEngine {
       targets.push_back({target.to, target.barrier, at.ended});
       loads_[static_cast<int>(rank)][at.agent] = {at.agent, at.ended + 1, where};
     }
+    for (const Box::Run& run : box.runs)
+      block.note_global(allocation(block, run, block.current(), "read", where), Access::read, where);
     block.defer([this, &block, box = std::move(box), targets, thread = block.current(), where] {
       std::vector<std::byte> data(box.bytes);
       std::vector<std::uint8_t> written(box.bytes, 1);
@@ -133,6 +135,8 @@ class CopyEngine {
         !why.empty())
       block.fault(concat("a store from shared memory: ", why), where);
     stores.where = where;
+    for (const Box::Run& run : box.runs)
+      block.note_global(allocation(block, run, thread, "write", where), Access::write, where);
     ++stores.groups[group].unread, ++stores.groups[group].unwritten;
     const Touch touch = block.touch(how == Storing::add ? Access::update : Access::write, where);
     block.defer([this, &block, box = std::move(box), at, how, thread, group, touch, where] {

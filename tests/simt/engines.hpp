@@ -225,9 +225,15 @@ struct Engines {
 inline std::string MBarriers::reason(const Block& block, int thread) {
   for (const auto& [at, barrier] : block.engines_if_any()->mbarriers.table_)
     for (const auto& waiter : barrier.waiting)
-      if (waiter.thread == thread)
+      if (waiter.thread == thread) {
+        const auto last = barrier.waited_for.find(thread);
+        const bool missed = last != barrier.waited_for.end() && last->second + 2 < std::int64_t{barrier.ended};
         return concat("at the mbarrier made at ", barrier.where, " for parity ", waiter.parity, ": of its phase ",
-                      barrier.ended, " ", barrier.pending, " arrivals and ", barrier.bytes, " bytes are missing");
+                      barrier.ended, " ", barrier.pending, " arrivals and ", barrier.bytes, " bytes are missing",
+                      missed
+                          ? concat("; it waited last for phase ", last->second, ": did it come too late for the next?")
+                          : std::string());
+      }
   return "at an mbarrier";
 }
 

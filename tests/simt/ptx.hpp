@@ -244,7 +244,9 @@ T* peer(T* p, int rank, Site where = Site::current()) {
   return reinterpret_cast<T*>(shared.base() + shared.offset(p) % block.shared_stride() +
                               static_cast<std::size_t>(rank) * block.shared_stride());
 }
-inline void wait_previous_launch() {}
+inline void wait_previous_launch() {
+  detail::block().wait_previous_launch();
+}
 inline void start_next_launch() {}
 
 // ptx/wgmma.cuh

@@ -163,6 +163,7 @@ class Simt {
     }
     const auto why = simt::detail::access_fault(block_.allocations(), p, bytes, alignment, access);
     if (!why.empty()) block_.fault(why, where);
+    block_.note_global(*block_.allocations().find(p, bytes), access, where);
     // Several threads may write the same value: the result doesn't depend on their order.
     block_.check_global_race(p, bytes, access, value && std::memcmp(value, p, bytes) == 0, where);
   }
@@ -211,13 +212,21 @@ constexpr int cluster_blocks() {
     return 1;
 }
 
+/// Kernel::programmatic, or false.
+template <class Kernel>
+constexpr bool is_programmatic() {
+  if constexpr (requires { Kernel::programmatic; })
+    return Kernel::programmatic;
+  else
+    return false;
+}
+
 /// The members that a kernel may leave out, as nvcc would see them.
 template <class Kernel>
 constexpr bool well_formed() {
   bool ok = cluster_blocks<Kernel>() >= 1 && cluster_blocks<Kernel>() <= 8;  // what every GPU with clusters has
   if constexpr (requires { Kernel::min_blocks; }) ok = ok && Kernel::min_blocks >= 1;
   if constexpr (requires { Kernel::arch; }) ok = ok && Kernel::arch >= 80;
-  if constexpr (requires { Kernel::programmatic; }) ok = ok && (Kernel::programmatic || true);
   return ok;
 }
 
@@ -260,6 +269,7 @@ void run(Cuda::Queue&, index_t gx, index_t gy, index_t gz, const typename Kernel
   if (gx % cluster != 0) throw Fault(concat("CUDA refused a launch of ", gx, " blocks in clusters of ", cluster));
   if (detail::running_block) throw Fault("a kernel can't launch kernels");
 
+  const std::uint64_t number = detail::next_launch();
   const detail::SharedArena shared(sizeof(Shared), cluster);
   for (int rank = 0; rank < cluster; ++rank) new (shared.of(rank)) Shared;
   struct Context {
@@ -275,7 +285,8 @@ void run(Cuda::Queue&, index_t gx, index_t gy, index_t gz, const typename Kernel
                          std::free(name);
                          return text;
                        },
-                       Kernel::threads, cluster, shared.of(0), shared.stride()});
+                       Kernel::threads, cluster, shared.of(0), shared.stride(), detail::is_programmatic<Kernel>(),
+                       number, detail::launch_before()});
   const auto body = [](void* p, detail::Block& on, int thread) {
     auto& c = *static_cast<Context*>(p);
     Simt<Shared> self(*static_cast<Shared*>(c.shared.of(on.rank_of(thread))), on, thread, c.blocks_x);
@@ -289,6 +300,7 @@ void run(Cuda::Queue&, index_t gx, index_t gy, index_t gz, const typename Kernel
   if (schedule.mode == Schedule::random) std::shuffle(order.begin(), order.end(), schedule.random);
   if (schedule.mode == Schedule::adversarial) std::reverse(order.begin(), order.end());
   for (const index_t b : order) block.run(b % gx * cluster, b / gx % gy, b / gx / gy, body, &context);
+  detail::launch_before() = number;
 }
 
 }  // namespace simt

@@ -191,3 +191,73 @@ TEST_CASE("Descriptors, boxes and registers that lead nowhere") {
   faults_with<store_of_nothing>("not written since the block began");
   faults_with<more_registers_than_there_are, 384>("more_registers takes more");
 }
+
+namespace {
+
+/// d = a, its first 16 columns, times one; a [64, 64] comes swizzled by 128 bytes. How the descriptor of a has it is
+/// the question.
+template <Swizzle Said, int StrideBytes, int StepBytes>
+struct TimesOne {
+  static constexpr int threads = 128, arch = 90;
+  struct Params {
+    ptx::TensorMap a;
+    float* d;  // [64, 16]
+  };
+  struct Shared {
+    alignas(1024) SharedArray<bf16, 64 * 64> a;
+    alignas(1024) SharedArray<bf16, 16 * 64> one;
+    ptx::Barrier full;
+  };
+  ASHLAR_DEVICE static void run(const Params& p, Simt<Shared>& ctx) {
+    Shared& s = ctx.shared();
+    if (ctx.thread() == 0) {
+      ptx::init(s.full, 1);
+      ptx::fence_barrier_init();
+    }
+    for (int i = ctx.thread(); i < 16 * 64; i += threads) {
+      const auto at = static_cast<std::uint32_t>(i) * 2;
+      s.one[static_cast<int>(swizzled<Swizzle::b128>(at) / 2)] = bf16(i / 64 == i % 64 ? 1.0f : 0.0f);
+    }
+    ptx::fence_async();
+    ctx.sync();
+    if (ctx.thread() == 0) {
+      ptx::arrive_expecting(s.full, 64 * 64 * 2);
+      ptx::load(&s.a[0], p.a, s.full, 0, 0);
+    }
+    ptx::wait(s.full, 0);
+    float d[8] = {};
+    ptx::wgmma_fence();
+    ptx::wgmma_ss<0, 0>(d, ptx::descriptor(ptx::address(&s.a[0]) + StepBytes, 16, StrideBytes, Said),
+                        ptx::descriptor(ptx::address(&s.one[0])), 0);
+    ptx::wgmma_commit();
+    ptx::wgmma_wait<0>();
+    for (int i = 0; i < 8; ++i) {
+      const int row = 16 * ctx.warp() + ctx.lane() / 4 + 8 * (i / 2 % 2),
+                col = 8 * (i / 4) + 2 * (ctx.lane() % 4) + i % 2;
+      ctx.store(p.d + row * 16 + col, d[i]);
+    }
+  }
+};
+
+template <class Kernel>
+std::vector<float> times_one() {
+  Cuda::Queue queue;
+  std::vector<bf16> a;
+  for (int i = 0; i < 64 * 64; ++i) a.emplace_back(static_cast<float>(i / 64 * 4 % 256 + i % 64 % 4));
+  DeviceArray<bf16> on_a(queue, a);
+  DeviceArray<float> d(64 * 16);
+  launch<Kernel>(queue, Grid{1}, {tensor_map(on_a.get(), TensorMapShape<2>{{64, 64}, {64}, {64, 64}}), d.get()});
+  return d.download(queue);
+}
+
+}  // namespace
+
+TEST_CASE("A wrong stride or swizzle gives wrong numbers") {
+  std::vector<float> expected;
+  for (int i = 0; i < 64 * 16; ++i) expected.push_back(static_cast<float>(i / 16 * 4 % 256 + i % 16 % 4));
+  CHECK(times_one<TimesOne<Swizzle::b128, 1024, 0>>() == expected);
+  CHECK(times_one<TimesOne<Swizzle::b64, 1024, 0>>() != expected);
+  CHECK(times_one<TimesOne<Swizzle::none, 1024, 0>>() != expected);
+  CHECK(times_one<TimesOne<Swizzle::b128, 512, 0>>() != expected);
+  CHECK(times_one<TimesOne<Swizzle::b128, 1024, 256>>() != expected);
+}
