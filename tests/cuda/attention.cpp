@@ -297,7 +297,7 @@ TEST_CASE("flash attention on Cuda agrees with Cpu: documents", "[attention]") {
 
 TEST_CASE("flash attention on Cuda agrees with Cpu: a mask of the user's own", "[attention]") {
   check_attention<Window, bf16>(sizes(1, 300, 300, 1, 1, 64), {}, plain<Window>({7}));
-  check_attention<Everything, bf16>(sizes(1, 65, 203, 2, 2, 64), {}, plain<Everything>());
+  check_attention<Bidirectional, bf16>(sizes(1, 65, 203, 2, 2, 64), {}, plain<Bidirectional>());
   check_attention<Sparse, bf16>(sizes(2, 70, 130, 2, 1, 64), {}, plain<Sparse>());  // queries that see no key
   check_attention<Sparse, bf16>(sizes(1, 70, 130, 1, 1, 128), {}, plain<Sparse>());
 }
@@ -314,11 +314,11 @@ TEST_CASE("flash attention never loads tiles outside of the mask's bounds", "[at
   Queue& queue = test::queue<Cuda>();
   const DeviceTensor<bf16, Cuda> q(query), k(key), v(value), out(query.shape());
   const DeviceTensor<float, Cuda> lse(Shape{64});
-  ops::attention<Window, bf16, Cuda>(queue, s, near, q, k, v, out.view(), lse.view());
+  ops::attention<Window, bf16, Cuda>(queue, s, near, {q.view(), k.view(), v.view()}, {out.view(), lse.view()});
   const std::vector<double> whole = out.values();
   for (index_t i = 0; i < 256; ++i)
     for (index_t c = 0; c < 64; ++c) key.at(i, c) = value.at(i, c) = bf16(std::numeric_limits<float>::quiet_NaN());
   const DeviceTensor<bf16, Cuda> far_k(key), far_v(value);
-  ops::attention<Window, bf16, Cuda>(queue, s, near, q, far_k, far_v, out.view(), lse.view());
+  ops::attention<Window, bf16, Cuda>(queue, s, near, {q.view(), far_k.view(), far_v.view()}, {out.view(), lse.view()});
   CHECK(out.values() == whole);
 }
