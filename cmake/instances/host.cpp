@@ -25,6 +25,7 @@
 #include "ashlar/parallel/pipeline/lower.ipp"
 #include "ashlar/parallel/pipeline/schedule.ipp"
 #include "ashlar/parallel/pipeline/split.ipp"
+#include "ashlar/parallel/pipeline/taken.ipp"
 #include "ashlar/train/checkpointer.ipp"
 #include "ashlar/train/command_line.ipp"
 #include "ashlar/train/config_field.ipp"
