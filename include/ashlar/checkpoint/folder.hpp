@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ashlar/checkpoint/manifest.hpp"
+#include "ashlar/core/platform.hpp"
 
 namespace ashlar::inline v0 {
 

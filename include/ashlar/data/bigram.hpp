@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "ashlar/core/platform.hpp"
 #include "ashlar/data/text.hpp"
 
 namespace ashlar::inline v0 {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ashlar/comm/communicator.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/core/strategy.hpp"
 
 namespace ashlar::inline v0 {

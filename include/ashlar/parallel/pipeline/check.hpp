@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "ashlar/core/platform.hpp"
 #include "ashlar/parallel/pipeline/timeline.hpp"
 
 namespace ashlar::inline v0::pipeline {

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <utility>
 
+#include "ashlar/core/platform.hpp"
 #include "ashlar/parallel/pipeline/check.hpp"
 
 namespace ashlar::inline v0::pipeline {

@@ -4,6 +4,7 @@
 
 #include <cctype>
 
+#include "ashlar/core/platform.hpp"
 #include "ashlar/parallel/pipeline/timeline.hpp"
 
 namespace ashlar::inline v0::pipeline {

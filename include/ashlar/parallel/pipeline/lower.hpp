@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "ashlar/core/platform.hpp"
 #include "ashlar/parallel/pipeline/action.hpp"
 
 namespace ashlar::inline v0::pipeline {

@@ -5,7 +5,7 @@
 #include <map>
 #include <tuple>
 
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/parallel/pipeline/taken.hpp"
 
 namespace ashlar::inline v0::pipeline {
