@@ -6,7 +6,6 @@
 #include <string_view>
 #include <vector>
 
-#include "ashlar/core/platform.hpp"
 #include "ashlar/core/error.hpp"
 
 namespace ashlar::inline v0::pipeline {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "ashlar/core/platform.hpp"
 #include "ashlar/parallel/pipeline/action.hpp"
 
 namespace ashlar::inline v0::pipeline {

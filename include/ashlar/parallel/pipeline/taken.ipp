@@ -5,7 +5,6 @@
 #include <map>
 #include <tuple>
 
-#include "ashlar/core/platform.hpp"
 #include "ashlar/parallel/pipeline/taken.hpp"
 
 namespace ashlar::inline v0::pipeline {
