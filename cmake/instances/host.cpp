@@ -31,6 +31,7 @@
 #include "ashlar/parallel/pipeline/lower.ipp"
 #include "ashlar/parallel/pipeline/schedule.ipp"
 #include "ashlar/parallel/pipeline/split.ipp"
+#include "ashlar/parallel/pipeline/taken.ipp"
 #include "ashlar/program/convert.ipp"
 #include "ashlar/program/data.ipp"
 #include "ashlar/program/generate.ipp"

@@ -10,6 +10,7 @@
 #include "ashlar/comm/communicator.hpp"
 #include "ashlar/parallel/pipeline/check.hpp"
 #include "ashlar/parallel/pipeline/stage.hpp"
+#include "ashlar/parallel/pipeline/taken.hpp"
 
 namespace ashlar::inline v0::pipeline {
 
@@ -46,6 +47,7 @@ class Executor {
     }
     slots_.resize(static_cast<std::size_t>(owned * schedule_.micro_batches * 4));
     for (const Action& a : actions()) trains_ |= ends_backward(a.kind);
+    taken_ = known_as_taken(schedule_, pp_.rank());
     connect();
   }
 
@@ -54,22 +56,24 @@ class Executor {
   void run() {
     const ClearOnExit clear{*this};
     next_post_ = 0;
-    if (posts_ahead_) post_receives();
-    for (const Action& action : actions()) {
+    post_receives();
+    for (std::size_t i = 0; i < actions().size(); ++i) {
+      const Action& action = actions()[i];
       switch (action.kind) {
         case Kind::send_forward:
-        case Kind::send_backward: start_send(action); break;
+        case Kind::send_backward: start_send(action, taken_[i]); break;
         case Kind::receive_forward:
         case Kind::receive_backward:
-          if (!posts_ahead_) post_receive(action);
+          if (!posts_ahead_) start_receive(action);
           break;
         default:
-          if (posts_ahead_) post_receives();
+          post_receives();
+          finish_sends(i);
           compute(action);
-          finish_sends(false);
+          finish_sends(i);
       }
     }
-    finish_sends(true);
+    finish_sends(actions().size());
     posts_ahead_ = true;
   }
 
@@ -90,6 +94,7 @@ class Executor {
     Slot* slot;
     int stage, micro_batch;
     bool gradient;
+    std::size_t taken;  // the action by which it has been taken, see taken.hpp
   };
   /// However run() ends, no request outlives the buffers it writes to: stages may be destroyed next.
   struct ClearOnExit {
@@ -128,7 +133,8 @@ class Executor {
     }
   }
 
-  /// Posts the receives from where the last call ended up to the next compute action, and steps over that.
+  /// Takes memory for the receives from where the last call ended up to the next compute action, posts them, and steps
+  /// over that.
   void post_receives() {
     const std::vector<Action>& list = actions();
     for (; next_post_ < list.size(); ++next_post_) {
@@ -137,23 +143,25 @@ class Executor {
         ++next_post_;
         return;
       }
-      if (a.kind == Kind::receive_forward || a.kind == Kind::receive_backward) post_receive(a);
+      if (a.kind != Kind::receive_forward && a.kind != Kind::receive_backward) continue;
+      const bool gradient = a.kind == Kind::receive_backward;
+      Slot& target = slot(a.stage, a.micro_batch, gradient, false);
+      target.boundary = stage(a.stage)->receive_buffer(a.micro_batch, gradient);
+      target.full = true;
+      if (posts_ahead_) start_receive(a);
     }
   }
-  void post_receive(const Action& a) {
+  void start_receive(const Action& a) {
     const bool gradient = a.kind == Kind::receive_backward;
-    Slot& target = slot(a.stage, a.micro_batch, gradient, false);
-    target.boundary = stage(a.stage)->receive_buffer(a.micro_batch, gradient);
-    target.full = true;
-    exchange(target, a, gradient, gradient ? a.stage + 1 : a.stage - 1, false);
+    exchange(slot(a.stage, a.micro_batch, gradient, false), a, gradient, gradient ? a.stage + 1 : a.stage - 1, false);
   }
 
-  void start_send(const Action& a) {
+  void start_send(const Action& a, std::size_t taken) {
     const bool gradient = a.kind == Kind::send_backward;
     Slot& source = slot(a.stage, a.micro_batch, gradient, true);
     if (!source.full) fail("the schedule sends for " + to_string(a) + " what it has not computed");
     exchange(source, a, gradient, gradient ? a.stage - 1 : a.stage + 1, true);
-    outgoing_.push_back({&source, a.stage, a.micro_batch, gradient});
+    outgoing_.push_back({&source, a.stage, a.micro_batch, gradient, taken});
   }
 
   /// Starts the messages of a boundary to or from `neighbour`.
@@ -207,11 +215,12 @@ class Executor {
     if (trains_ && is_local(a.stage + 1)) stage(a.stage + 1)->sent(a.micro_batch, true);
   }
 
-  /// Tells the stages which sends are done; with `all`, waits until they are.
-  void finish_sends(bool all) {
+  /// Tells the stages which sends are done, at action `now`. Those that have been taken by then are (wait() returns at
+  /// once, and on a GPU holds nothing up), though a host that runs ahead of its GPU may not see it.
+  void finish_sends(std::size_t now) {
     std::erase_if(outgoing_, [&](const Outgoing& out) {
       bool done = true;
-      for (Request& request : out.slot->requests) done &= all || request.test();
+      for (Request& request : out.slot->requests) done &= out.taken <= now || request.test();
       if (!done) return false;
       for (Request& request : out.slot->requests) request.wait(*queue_);
       out.slot->requests.clear();
@@ -229,6 +238,7 @@ class Executor {
   std::vector<int> local_;          // by stage: its number among this rank's stages
   std::vector<Slot> slots_;         // [local stage, micro-batch, gradient, out]
   std::vector<Outgoing> outgoing_;  // sends under way
+  std::vector<std::size_t> taken_;  // by action
   std::size_t next_post_ = 0;       // the first action whose receive may not be posted yet
   bool trains_ = false;             // false for forward_only schedules
   // Not in the first step, in which kernels are loaded and memory grows: on a GPU that may wait for kernels that run,
