@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Usage: tests/mutate.sh [--random N [--seed S]] [ID...]. Plants the faults of tests/mutations.txt, one at a time, and
+# Usage: tests/mutate.sh [-j JOBS] [--random N [--seed S]] [ID...]. Plants the faults of tests/mutations.txt, one at a time, and
 # runs the test that must notice each: all of them, a random N, or those of the given ids. Prints `killed ID by TEST in
 # N s` or `ALIVE ID`, then a closing line where killed counts as passed. Status 1 if any is alive, or an entry is wrong.
 # Works in a temporary folder: the checkout is read once and never written.
 set -u
 cd "$(dirname "$0")/.."
 
-random=0 seed=$(($(date +%s) % 100000)) wanted=()
+random=0 seed=$(($(date +%s) % 100000)) wanted=() jobs=$(tests/jobs.sh)
 while [ $# -gt 0 ]; do
   case $1 in
     --random) random=${2:?--random takes a number} && shift 2 ;;
     --seed) seed=${2:?--seed takes a number} && shift 2 ;;
+    -j) jobs=${2:?-j takes a number} && shift 2 ;;
     -*) sed -n '2,3s/^# //p' "$0"; exit 2 ;;
     *) wanted+=("$1") && shift ;;
   esac
@@ -128,7 +129,6 @@ mutate() {
 
 g++ "${flags[@]}" -c "${includes[@]}" tests/main.cpp -o "$work/main.o" || exit 1
 g++ "${flags[@]}" "${includes[@]}" -x c++-header "$tree/tests/catch.hpp" -o "$tree/tests/catch.hpp.gch" || exit 1
-jobs=$(tests/jobs.sh)
 for id in "${ids[@]}"; do
   while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; done
   mutate "$id" >"$work/result/$id" 2>&1 && cat "$work/result/$id" &
