@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Usage: tests/mutate.sh [-j JOBS] [--random N [--seed S]] [ID...]. Plants the faults of tests/mutations.txt, one at a time, and
-# runs the test that must notice each: all of them, a random N, or those of the given ids. Prints `killed ID by TEST in
-# N s` or `ALIVE ID`, then a closing line where killed counts as passed. Status 1 if any is alive, or an entry is wrong.
-# Works in a temporary folder: the checkout is read once and never written.
+# Usage: tests/mutate.sh [-j JOBS] [--random N [--seed S]] [ID...]
+# Plants the faults of tests/mutations.txt, one at a time, and runs the test that must notice each: all of them, a random
+# N, or those of the given ids. Prints `killed ID by TEST in N s` or `ALIVE ID`, then a closing line in which killed counts
+# as passed. Status 1 if any is alive, or an entry is wrong. Works on a copy: the checkout is read once, never written.
 set -u
 cd "$(dirname "$0")/.."
 
@@ -12,7 +12,7 @@ while [ $# -gt 0 ]; do
     --random) random=${2:?--random takes a number} && shift 2 ;;
     --seed) seed=${2:?--seed takes a number} && shift 2 ;;
     -j) jobs=${2:?-j takes a number} && shift 2 ;;
-    -*) sed -n '2,3s/^# //p' "$0"; exit 2 ;;
+    -*) sed -n '2s/^# //p' "$0"; exit 2 ;;
     *) wanted+=("$1") && shift ;;
   esac
 done
