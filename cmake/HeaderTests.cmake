@@ -19,7 +19,7 @@ set(library_definitions $<TARGET_PROPERTY:ashlar,INTERFACE_COMPILE_DEFINITIONS>)
 set(library_flags -std=c++20 -Wall -Wextra -Wshadow -Werror
   "-I$<JOIN:${library_includes},$<SEMICOLON>-isystem$<SEMICOLON>>"
   "$<$<BOOL:${library_definitions}>:-D$<JOIN:${library_definitions},$<SEMICOLON>-D>>")
-set(emulator_flags -DASHLAR_CUDA_EMULATED=1 -I${PROJECT_SOURCE_DIR}/tests)
+set(emulator_flags -DASHLAR_CUDA_EMULATED=1 -Wno-unknown-pragmas -I${PROJECT_SOURCE_DIR}/tests)
 
 if(CMAKE_CXX_FLAGS MATCHES "fsanitize")
   return()

@@ -26,7 +26,7 @@ export OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive
 names=("$@")
 if [ ${#names[@]} = 0 ]; then
   names=(attention training steady_step grouped_gemm rms_norm cross_entropy matmul)
-  for source in tests/cuda/*.cpp tests/simt/kernels.cpp; do
+  for source in tests/cuda/*.cpp tests/simt/{kernels,pipeline,tensor_copies,warpgroups,warp_matrices,clusters,launches}.cpp; do
     name=$(basename "$source" .cpp)
     [[ " ${names[*]} " == *" $name "* ]] || names+=("$name")
   done

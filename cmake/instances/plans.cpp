@@ -1,2 +1,2 @@
 // For ashlar_compile: plans of the library's models.
-#include "ashlar/train/plan_instances.hpp"
+#include "ashlar/program/plan_instances.hpp"

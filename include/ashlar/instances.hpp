@@ -4,7 +4,7 @@
 #pragma once
 
 #include "ashlar/tensor/initializer.hpp"
-#include "ashlar/train/matmul_rate.hpp"
+#include "ashlar/report/matmul_rate.hpp"
 
 namespace ashlar::inline v0 {
 

@@ -7,7 +7,7 @@
 #include <mutex>
 
 #include "ashlar/comm/local.hpp"
-#include "ashlar/train/plan.hpp"
+#include "ashlar/program/plan.hpp"
 #include "ashlar/train/trainer_state.hpp"
 #include "train/layouts.hpp"
 

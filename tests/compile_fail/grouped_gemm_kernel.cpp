@@ -1,5 +1,5 @@
 // A compute type where a kernel belongs.
-// expect: GroupedGemm<...> takes nothing, or Tma.
+// expect: GroupedGemm<...> takes nothing, Plain, or Tma.
 #include "ashlar/models/stage.hpp"
 #include "ashlar/models/transformer.hpp"
 using namespace ashlar;

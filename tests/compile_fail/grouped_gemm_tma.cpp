@@ -1,5 +1,5 @@
-// The fast kernels are not there yet.
-// expect: GroupedGemm<Tma> needs the Hopper kernels
+// Instructions of a GPU, on the host.
+// expect: GroupedGemm<Tma> is made of a GPU's instructions; write On<Cuda> beside it
 #include "ashlar/models/stage.hpp"
 #include "ashlar/models/transformer.hpp"
 using namespace ashlar;

@@ -1,6 +1,6 @@
 // A recipe says how; a model says what.
 // expect: ashlar::main<Model> takes a model, as in ashlar::main<Transformer<MyRecipe>>.
-#include "ashlar/train/main.hpp"
+#include "ashlar/program/main.hpp"
 using namespace ashlar;
 
 struct Mine : Recipe<Attn<Flash<>>> {};

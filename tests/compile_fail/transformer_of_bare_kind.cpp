@@ -1,6 +1,6 @@
 // A kind is not a policy: its wrapper says what it is for.
 // expect: wrap a bare kind, as in Attn<Sdpa>.
-#include "ashlar/train/main.hpp"
+#include "ashlar/program/main.hpp"
 using namespace ashlar;
 
 #ifdef GOOD

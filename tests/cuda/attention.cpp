@@ -278,3 +278,47 @@ TEMPLATE_TEST_CASE("attention on Cuda agrees with Cpu: large scores", "[attentio
   using T = TestType;
   check_attention<Causal, T>(sizes(1, 40, 40, 1, 1, 16), {}, plain<Causal>(), 30);
 }
+
+// The kernels of Hopper: bf16, head dimensions 64 and 128, rows aligned to 16 bytes. Lengths about their tiles' edges.
+TEST_CASE("flash attention on Cuda agrees with Cpu: causal, grouped heads", "[attention]") {
+  check_attention<Causal, bf16>(sizes(1, 1, 1, 1, 1, 64), {}, plain<Causal>());
+  check_attention<Causal, bf16>(sizes(1, 64, 64, 2, 1, 64), {}, plain<Causal>());
+  check_attention<Causal, bf16>(sizes(2, 129, 129, 2, 1, 64), {8, 16}, plain<Causal>());
+  check_attention<Causal, bf16>(sizes(1, 17, 17, 4, 1, 128), {0, 8}, plain<Causal>());
+  check_attention<Causal, bf16>(sizes(1, 257, 257, 2, 2, 128), {}, plain<Causal>());
+  check_attention<Causal, bf16>(sizes(2, 9, 150, 2, 1, 64, 141, 5), {}, plain<Causal>());  // a cache with room
+  check_attention<Causal, bf16>(sizes(1, 20, 210, 2, 1, 64), {}, plain<Causal>());         // keys that nobody sees
+}
+
+TEST_CASE("flash attention on Cuda agrees with Cpu: documents", "[attention]") {
+  check_attention<BlockCausal, bf16>(sizes(2, 200, 200, 2, 1, 64), {}, documents(2, 200, {5, 70, 1, 40}));
+  check_attention<BlockCausal, bf16>(sizes(1, 130, 130, 1, 1, 128), {}, documents(1, 130, {64, 1}));
+}
+
+TEST_CASE("flash attention on Cuda agrees with Cpu: a mask of the user's own", "[attention]") {
+  check_attention<Window, bf16>(sizes(1, 300, 300, 1, 1, 64), {}, plain<Window>({7}));
+  check_attention<Everything, bf16>(sizes(1, 65, 203, 2, 2, 64), {}, plain<Everything>());
+  check_attention<Sparse, bf16>(sizes(2, 70, 130, 2, 1, 64), {}, plain<Sparse>());  // queries that see no key
+  check_attention<Sparse, bf16>(sizes(1, 70, 130, 1, 1, 128), {}, plain<Sparse>());
+}
+
+/// Rows past query_len and key_len, beside which the copy engine works, hold the poison that they held (DeviceTensor
+/// checks gaps between rows), and what a mask's bounds leave out is never loaded: here it isn't even mapped memory that
+/// was written.
+TEST_CASE("flash attention never loads tiles outside of the mask's bounds", "[attention]") {
+  const AttentionShape s = sizes(1, 64, 512, 1, 1, 64, 448);
+  TestTensor<bf16> query(Shape{64, 64}), key(Shape{512, 64}), value(Shape{512, 64});
+  query.randomise(1), key.randomise(2), value.randomise(3);
+  const Window::State near{32};
+  using Queue = Cuda::Queue;
+  Queue& queue = test::queue<Cuda>();
+  const DeviceTensor<bf16, Cuda> q(query), k(key), v(value), out(query.shape());
+  const DeviceTensor<float, Cuda> lse(Shape{64});
+  ops::attention<Window, bf16, Cuda>(queue, s, near, q, k, v, out.view(), lse.view());
+  const std::vector<double> whole = out.values();
+  for (index_t i = 0; i < 256; ++i)
+    for (index_t c = 0; c < 64; ++c) key.at(i, c) = value.at(i, c) = bf16(std::numeric_limits<float>::quiet_NaN());
+  const DeviceTensor<bf16, Cuda> far_k(key), far_v(value);
+  ops::attention<Window, bf16, Cuda>(queue, s, near, q, far_k, far_v, out.view(), lse.view());
+  CHECK(out.values() == whole);
+}

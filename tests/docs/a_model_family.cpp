@@ -6,7 +6,7 @@
 #include "ashlar/comm/local.hpp"
 #include "ashlar/data/random_tokens.hpp"
 #include "ashlar/models/transformer.hpp"
-#include "ashlar/train/plan.hpp"
+#include "ashlar/program/plan.hpp"
 #include "ashlar/train/trainer.hpp"
 #include "catch.hpp"
 

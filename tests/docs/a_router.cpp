@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "ashlar/comm/local.hpp"
-#include "ashlar/train/plan.hpp"
+#include "ashlar/program/plan.hpp"
 #include "ashlar/train/trainer.hpp"
 #include "catch.hpp"
 #include "tiny_family.hpp"

@@ -1,6 +1,6 @@
 // The example of docs/adding/an_operation.md, which quotes the parts between the markers. In the library each part
 // would be a file of the folder ops/relu_squared.
-#include "ashlar/core/parallel.hpp"
+#include "ashlar/core/loops.hpp"
 #include "ashlar/device/cpu.hpp"
 #include "ashlar/device/cuda/cuda.hpp"
 #include "ashlar/device/meta.hpp"

@@ -11,7 +11,7 @@ trap 'rm -f "$faults"' EXIT
 # others are made of; umbrella headers are for users.
 grep -n '^ *# *include' $library /dev/null | awk '
   BEGIN {
-    split("core:0 device:1 ops:2 tensor:3 comm:4 mesh:5 nn:6 optim:6 data:6 moe:7 parallel:8 checkpoint:8 models:9 train:10",
+    split("core:0 config:1 device:1 ops:2 tensor:3 comm:4 mesh:5 nn:6 data:6 moe:7 report:7 parallel:8 checkpoint:8 optim:9 models:9 train:10 program:11",
           table, " ")
     for (i in table) { split(table[i], pair, ":"); layer[pair[1]] = pair[2] }
     umbrella["ashlar/ashlar.hpp"] = umbrella["ashlar/instances.hpp"] = 1
@@ -27,8 +27,8 @@ grep -n '^ *# *include' $library /dev/null | awk '
     if (target ~ /^Eigen\// && from != "ashlar/ops/matmul/eigen.hpp") fault("Eigen is for ops/matmul/eigen.hpp alone")
     if (target ~ /^(fmt|CLI)\// || (from ~ /\.cuh$/ && target ~ /^(nlohmann|Eigen)\//))
       fault("<" target "> does not belong here")
-    if (target ~ /^nlohmann\// && from !~ /^ashlar\/(train\/config_json|checkpoint\/(manifest|safetensors))\.ipp$/)
-      fault("JSON is for train/config_json.ipp, checkpoint/manifest.ipp and checkpoint/safetensors.ipp")
+    if (target ~ /^nlohmann\// && from !~ /^ashlar\/(config\/json|checkpoint\/(manifest|safetensors))\.ipp$/)
+      fault("JSON is for config/json.ipp, checkpoint/manifest.ipp and checkpoint/safetensors.ipp")
     if (target ~ /^(iostream|regex)$/) fault("<" target "> is slow to include")
     if (target !~ /^ashlar\//) next
     if ((getline rest < ("include/" target)) < 0) fault(target " does not exist")
@@ -49,7 +49,7 @@ grep -n '^ *# *include' $library /dev/null | awk '
   }' >>"$faults"
 
 # Macros: one header defines them.
-grep -nE '^ *# *(define|undef) ' $library | grep -v '^include/ashlar/core/config.hpp:' |
+grep -nE '^ *# *(define|undef) ' $library | grep -v '^include/ashlar/core/platform.hpp:' |
   sed 's/$/   <- macros belong in core\/config.hpp/' >>"$faults" || true
 for file in $library; do
   [ "$(grep -c '^#pragma once' "$file")" = 1 ] || echo "$file: needs one #pragma once" >>"$faults"

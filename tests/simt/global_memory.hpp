@@ -56,6 +56,7 @@ struct Allocation {
   const bool owned;     // by the registry, which frees it
   const bool constant;  // kernels may only read it
   std::atomic<bool> live = true;
+  std::atomic<std::uint64_t> writer = 0;  // the last launch that wrote to it (Launch::number)
   std::vector<std::uint8_t> written;
 
   std::size_t offset(const void* p) const {

@@ -17,14 +17,15 @@ class GlobalRaces {
 
   GlobalRaces() : addresses_(256), elements_(256) {}
 
-  /// Puts an access on record, as that of one element for each two bytes, the smallest that kernels have. Returns an
-  /// earlier access that it races with, or null; it stays valid until the next call.
-  const Touch* touch(const void* p, std::size_t bytes, const Touch& now, bool same_value, const Clocks& clocks) {
+  /// Puts an access on record, as that of one element for each `step` bytes: two are the smallest that kernels have.
+  /// Returns an earlier access that it races with, or null; it stays valid until the next call.
+  const Touch* touch(const void* p, std::size_t bytes, const Touch& now, bool same_value, const Clocks& clocks,
+                     std::size_t step = 2) {
     const auto unordered = [&](const Touch& before) {
       if (before.block == 0) return false;
       return before.block != now.block || !clocks.seen(now.thread, before.thread, before.epoch, before.clock);
     };
-    for (std::size_t i = 0; i < bytes; i += 2)
+    for (std::size_t i = 0; i < bytes; i += step)
       if (TouchedElement* element = find(reinterpret_cast<std::uintptr_t>(p) + i))
         if (const Touch* earlier = element->touch(now, unordered, same_value)) return earlier;
     return nullptr;

@@ -3,6 +3,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
 #include <vector>
 
 #include "ashlar/device/cuda/cuda.hpp"
@@ -30,6 +34,8 @@ inline HostWaits& host_waits() {
 }  // namespace simt
 
 namespace simt::detail {
+
+inline constexpr std::size_t workspace_bytes = std::size_t{1} << 18;
 
 /// Copies bytes with their written flags: what was never written at the source isn't at the target either.
 inline void copy_device(void* target, const void* source, std::size_t bytes) {
@@ -79,8 +85,11 @@ inline int Cuda::selected() {
   return 0;
 }
 
-inline Cuda::Queue::Queue() = default;
-inline Cuda::Queue::~Queue() = default;
+/// Kernels keep counters in the workspace; nothing else is in it here.
+inline Cuda::Queue::Queue() : workspace_(simt::detail::GlobalMemory::instance().allocate(256)) {}
+inline Cuda::Queue::~Queue() {
+  simt::detail::GlobalMemory::instance().deallocate(workspace_, 256);
+}
 
 inline void* Cuda::allocate(std::size_t bytes) {
   ++simt::host_waits().allocations;

@@ -11,11 +11,23 @@
 
 namespace ashlar::inline v0::simt::detail {
 
-enum class Collective : std::uint8_t { sync, shuffle, shuffle_xor, shuffle_down, shuffle_up, ballot, match };
+enum class Collective : std::uint8_t {
+  sync,
+  shuffle,
+  shuffle_xor,
+  shuffle_down,
+  shuffle_up,
+  ballot,
+  match,
+  elect,
+  ldmatrix,
+  stmatrix,
+  mma
+};
 
 inline std::string to_string(Collective kind) {
-  constexpr std::array names = {"sync_warp",  "shuffle", "shuffle_xor", "shuffle_down",
-                                "shuffle_up", "a vote",  "match_any"};
+  constexpr std::array names = {"sync_warp", "shuffle",    "shuffle_xor",   "shuffle_down",  "shuffle_up", "a vote",
+                                "match_any", "ptx::elect", "ptx::ldmatrix", "ptx::stmatrix", "ptx::mma"};
   return names[static_cast<std::size_t>(kind)];
 }
 
@@ -30,6 +42,24 @@ class Warp {
  public:
   /// The calling thread, of this warp, takes part; returns once all lanes of `mask` did.
   void meet(Block& block, Collective kind, unsigned mask, Offer& offer, Site where) {
+    meet(block, kind, mask, offer, where, [&](Meeting& meeting) { exchange(block, meeting, where); });
+  }
+  /// The same of all lanes; the last one to come calls combine(offers), an array of 32 pointers.
+  template <class Combine>
+  void meet_all(Block& block, Collective kind, Offer& offer, Site where, Combine&& combine) {
+    meet(block, kind, 0xffffffffu, offer, where, [&](Meeting& meeting) { combine(meeting.offer); });
+  }
+
+ private:
+  struct Meeting {
+    Collective kind = Collective::sync;
+    unsigned mask = 0, arrived = 0;
+    Site where;
+    std::array<Offer*, 32> offer = {};
+  };
+
+  template <class Combine>
+  void meet(Block& block, Collective kind, unsigned mask, Offer& offer, Site where, Combine&& combine) {
     const int thread = block.current(), lane = thread % 32, first = thread - lane;
     if (!(mask >> lane & 1u))
       block.fault(concat(kind, ": the caller, lane ", lane, ", isn't in its own mask ", hex(mask)), where);
@@ -44,7 +74,7 @@ class Warp {
       return;
     }
     close(meeting);  // free for the next collective: the others only read their offers
-    exchange(block, meeting, where);
+    combine(meeting);
     if (kind == Collective::sync)
       block.shared_memory().clocks().met(first, first + 32, [&](auto&& f) {
         for (unsigned rest = mask; rest; rest &= rest - 1) f(first + std::countr_zero(rest));
@@ -52,6 +82,7 @@ class Warp {
     block.wake_lanes(first, mask);
   }
 
+ public:
   /// The thread of `lane` exits: faults if other lanes wait for it.
   void leave(const Block& block, int lane) {
     exited_ |= 1u << lane;
@@ -66,13 +97,6 @@ class Warp {
   void begin_block() { open_ = exited_ = 0; }
 
  private:
-  struct Meeting {
-    Collective kind = Collective::sync;
-    unsigned mask = 0, arrived = 0;
-    Site where;
-    std::array<Offer*, 32> offer = {};
-  };
-
   static std::string hex(unsigned mask) {
     std::string out = "0x";
     for (int shift = 28; shift >= 0; shift -= 4) out += "0123456789abcdef"[mask >> shift & 15u];
@@ -112,7 +136,7 @@ class Warp {
       Offer& mine = *meeting.offer[static_cast<std::size_t>(lane)];
       int source = lane;
       switch (meeting.kind) {
-        case Collective::sync: continue;
+        default: continue;
         case Collective::ballot: mine.result = votes; continue;
         case Collective::match:
           mine.result = 0;

@@ -1,5 +1,5 @@
 // Consolidating: a checkpoint's weights as one safetensors file under plain names, tensor after tensor, in bounded
-// memory and without a model. Used by train/convert.hpp.
+// memory and without a model. Used by program/convert.hpp.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "ashlar/checkpoint/load.hpp"
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 
 namespace ashlar::inline v0 {
 

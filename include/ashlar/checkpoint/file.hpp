@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/core/error.hpp"
 
 namespace ashlar::inline v0 {

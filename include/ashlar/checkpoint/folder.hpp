@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "ashlar/checkpoint/manifest.hpp"
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 
 namespace ashlar::inline v0 {
 

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/mesh/mesh.hpp"
 
 namespace ashlar::inline v0 {

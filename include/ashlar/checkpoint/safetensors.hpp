@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "ashlar/checkpoint/file.hpp"
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/core/dtype.hpp"
 #include "ashlar/core/shape.hpp"
 

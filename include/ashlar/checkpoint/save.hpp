@@ -15,7 +15,7 @@
 #include "ashlar/checkpoint/state.hpp"
 #include "ashlar/checkpoint/tensor_index.hpp"
 #include "ashlar/comm/communicator.hpp"
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 
 namespace ashlar::inline v0 {
 

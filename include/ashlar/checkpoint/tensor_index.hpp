@@ -13,7 +13,7 @@
 #include "ashlar/checkpoint/element_cast.hpp"
 #include "ashlar/checkpoint/file.hpp"
 #include "ashlar/checkpoint/safetensors.hpp"
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/tensor/tensor_box.hpp"
 
 namespace ashlar::inline v0 {

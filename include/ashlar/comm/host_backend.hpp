@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "ashlar/comm/backend.hpp"
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/device/cpu.hpp"
 
 namespace ashlar::inline v0 {

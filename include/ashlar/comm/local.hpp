@@ -8,7 +8,7 @@
 
 #include "ashlar/comm/communicator.hpp"
 #include "ashlar/comm/local_group.hpp"
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 
 namespace ashlar::inline v0 {
 

@@ -15,7 +15,7 @@
 
 #include "ashlar/comm/operation.hpp"
 #include "ashlar/comm/reduce.hpp"
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 
 namespace ashlar::inline v0::detail {
 

@@ -6,7 +6,7 @@
 #include <cstdlib>
 
 #include "ashlar/comm/communicator.hpp"
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 
 namespace ashlar::inline v0 {
 

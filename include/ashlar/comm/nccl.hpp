@@ -3,7 +3,7 @@
 #pragma once
 
 #include "ashlar/comm/communicator.hpp"
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 
 #if ASHLAR_WITH_NCCL
 

@@ -3,7 +3,7 @@
 // comm/nccl_backend.hpp (read that next).
 #pragma once
 
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 
 #if ASHLAR_WITH_NCCL
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "ashlar/comm/backend.hpp"
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 
 namespace ashlar::inline v0::detail {
 

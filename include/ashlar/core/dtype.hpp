@@ -8,7 +8,7 @@
 #include <string_view>
 #include <type_traits>
 
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 
 namespace ashlar::inline v0 {
 

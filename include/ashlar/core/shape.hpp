@@ -5,7 +5,7 @@
 #include <initializer_list>
 #include <string>
 
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/core/error.hpp"
 
 namespace ashlar::inline v0 {

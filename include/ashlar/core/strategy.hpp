@@ -1,5 +1,5 @@
 // Strategy tags and mesh axes. `fsdp * tp` is a value of type Strategies: the set that a recipe compiles in.
-// What each does is in parallel/; their degrees are run-time configuration. Read next: core/policy.hpp.
+// What each does is in parallel/; their degrees are run-time configuration. Read next: core/recipe.hpp.
 #pragma once
 
 #include <string>

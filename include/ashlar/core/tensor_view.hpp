@@ -4,7 +4,7 @@
 
 #include <type_traits>
 
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/core/dtype.hpp"
 #include "ashlar/core/shape.hpp"
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <vector>
 
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/data/text.hpp"
 
 namespace ashlar::inline v0 {

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/data/batch.hpp"
 #include "ashlar/data/token_source.hpp"
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/core/error.hpp"
 #include "ashlar/core/random.hpp"
 #include "ashlar/data/token_source.hpp"

@@ -1,7 +1,7 @@
 // The device that a build is for, so that one recipe serves laptops and GPUs: `On<BuildDevice>`.
 #pragma once
 
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/device/cpu.hpp"
 #include "ashlar/device/cuda/cuda.hpp"
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 
 #if defined(_OPENMP)
 #include <omp.h>

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "ashlar/comm/communicator.hpp"
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/core/strategy.hpp"
 
 namespace ashlar::inline v0 {

@@ -1,4 +1,4 @@
-// AdamW over flat ranges: the states of one unit's range, and the step. Used by train/optimizer.hpp.
+// AdamW over flat ranges: the states of one unit's range, and the step. Used by optim/optimizer.hpp.
 // Read next: ops/adamw/adamw.hpp.
 #pragma once
 

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/core/error.hpp"
 
 namespace ashlar::inline v0 {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "ashlar/core/platform.hpp"
 #include "ashlar/tensor/parameter.hpp"
 #include "ashlar/tensor/tensor_box.hpp"
 
@@ -33,27 +34,10 @@ class UnitLayout {
   UnitLayout() = default;
   /// `shards`: into how many equal ranges the unit is cut. `entries` need everything but `begin`; their order is kept
   /// within each class.
-  template <class CompiledOnce = void>
-  UnitLayout(std::vector<Entry> entries, int shards) : entries_(std::move(entries)), shards_(shards) {
-    std::stable_partition(entries_.begin(), entries_.end(), [](const Entry& e) { return !e.partial_over_tp; });
-    index_t at = 0;
-    for (Entry& e : entries_) {
-      if (e.partial_over_tp && partial_begin_ < 0) partial_begin_ = at;
-      e.begin = at;
-      at = round_up(at + e.local_shape.count(), alignment);
-    }
-    size_ = round_up(at, alignment * shards);
-    if (partial_begin_ < 0) partial_begin_ = size_;
-  }
+  UnitLayout(std::vector<Entry> entries, int shards);
 
   /// One tensor that nobody shares.
-  template <class CompiledOnce = void>
-  static UnitLayout of_whole(std::string name, const Shape& shape) {
-    ParameterInfo info;
-    info.name = std::move(name);
-    info.shape = shape;
-    return UnitLayout({{std::move(info), shape, TensorBox::whole(shape).offset, 0, false}}, 1);
-  }
+  static UnitLayout of_whole(std::string name, const Shape& shape);
 
   const std::vector<Entry>& entries() const { return entries_; }
   /// Elements in the flat range, padding included; a multiple of 16 * shards.
@@ -120,3 +104,7 @@ void for_each_run(const Shape& shape, const Box& box, F&& f) {
 }
 
 }  // namespace ashlar::inline v0
+
+#if !ASHLAR_COMPILED
+#include "ashlar/tensor/unit_layout.ipp"
+#endif

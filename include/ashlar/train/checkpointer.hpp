@@ -1,5 +1,5 @@
 // Checkpointer: when a trainer's state is saved, what of it, and what a run starts from. Binds checkpoint/, which knows
-// flat ranges and files, to a Trainer and its Loader. Used by train/train_loop.hpp. Read next: checkpoint/save.hpp.
+// flat ranges and files, to a Trainer and its Loader. Used by program/train_loop.hpp. Read next: checkpoint/save.hpp.
 #pragma once
 
 #include <algorithm>
@@ -11,8 +11,8 @@
 
 #include "ashlar/checkpoint/load.hpp"
 #include "ashlar/checkpoint/save.hpp"
-#include "ashlar/core/config.hpp"
-#include "ashlar/train/config_json.hpp"
+#include "ashlar/core/platform.hpp"
+#include "ashlar/config/json.hpp"
 #include "ashlar/train/trainer_state.hpp"
 
 namespace ashlar::inline v0 {

@@ -1,8 +1,8 @@
 // How a configuration is laid out on a world: degrees, batch sizes, the pipeline's schedule. Checked here, in words,
-// before anything is allocated. Used by train/trainer.hpp and train/plan.hpp.
+// before anything is allocated. Used by train/trainer.hpp and program/plan.hpp.
 #pragma once
 
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/core/environment.hpp"
 #include "ashlar/core/recipe.hpp"
 #include "ashlar/mesh/mesh.hpp"
@@ -12,7 +12,7 @@
 #include "ashlar/parallel/pipeline/lower.hpp"
 #include "ashlar/parallel/pipeline/schedule.hpp"
 #include "ashlar/parallel/pipeline/split.hpp"
-#include "ashlar/train/config.hpp"
+#include "ashlar/config/config.hpp"
 
 namespace ashlar::inline v0 {
 

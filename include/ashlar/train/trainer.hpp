@@ -1,5 +1,5 @@
 // Trainer: a model on a mesh with its optimizer and data, as a value that a user drives. `train` is one such loop
-// (train/train_loop.hpp). Read next: models/stage.hpp, parallel/unit.hpp.
+// (program/train_loop.hpp). Read next: models/stage.hpp, parallel/unit.hpp.
 #pragma once
 
 #include <chrono>
@@ -13,9 +13,9 @@
 #include "ashlar/optim/lr_schedule.hpp"
 #include "ashlar/parallel/pipeline/executor.hpp"
 #include "ashlar/train/batch_upload.hpp"
-#include "ashlar/train/config_fields.hpp"
+#include "ashlar/config/options.hpp"
 #include "ashlar/train/layout.hpp"
-#include "ashlar/train/optimizer.hpp"
+#include "ashlar/optim/optimizer.hpp"
 
 namespace ashlar::inline v0 {
 

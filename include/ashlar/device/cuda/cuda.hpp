@@ -3,7 +3,7 @@
 // (ASHLAR_WITH_CUDA) or over the emulator of tests/simt (ASHLAR_CUDA_EMULATED). Read next: device/cuda/simt.cuh.
 #pragma once
 
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/device/device.hpp"
 
 namespace ashlar::inline v0 {

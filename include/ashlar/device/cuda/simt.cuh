@@ -5,9 +5,12 @@
 // A kernel is a struct:
 //   struct Kernel {
 //     struct Params { ... };                                  // trivially copyable, passed by value
-//     struct Shared { SharedArray<float, 32> partial; };      // or: using Shared = NoShared;
+//     struct Shared { SharedArray<float, 32> partial; };      // or: using Shared = NoShared; at most 227 KiB
 //     static constexpr int threads = 256;                     // block size, a multiple of 32, the launch bound
 //     static constexpr int min_blocks = 2;                    // optional: blocks that must fit a multiprocessor
+//     static constexpr int cluster = 2;                       // optional: blocks along x that live together
+//     static constexpr bool programmatic = true;              // optional: may begin before the launch before it ends
+//     static constexpr int arch = 90;                         // optional: uses what sm_90a alone has (ptx.cuh)
 //     ASHLAR_DEVICE static void run(const Params&, Simt<Shared>&);
 //   };
 #pragma once
@@ -15,7 +18,7 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/core/dtype.hpp"
 #include "ashlar/core/shape.hpp"
 
@@ -141,6 +144,12 @@ class Simt {
   // rsqrt is within 2 ulp, exp within 2 near 0 and within 50 where |x| is 50.
   __device__ __forceinline__ float exp(float x) const { return __expf(x); }
   __device__ __forceinline__ double exp(double x) const { return ::exp(x); }
+  /// Within 2 ulp; below the smallest normal number 0.
+  __device__ __forceinline__ float exp2(float x) const {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+  }
   __device__ __forceinline__ float log(float x) const { return logf(x); }
   __device__ __forceinline__ double log(double x) const { return ::log(x); }
   __device__ __forceinline__ float rsqrt(float x) const { return rsqrtf(x); }

@@ -1,5 +1,5 @@
 // next_logits: a decoder reads tokens and says what comes after them, with a key-value cache. Used by
-// train/generate.hpp.
+// program/generate.hpp.
 #pragma once
 
 #include "ashlar/models/decoder/decoder.hpp"

@@ -8,24 +8,29 @@
 
 namespace ashlar::inline v0 {
 
-struct Plain {};  // shared-memory tiles on Cuda, blocked products on Cpu
-struct Tma {};    // bulk tensor copies and warpgroup products; Cuda only
-template <class E>
+struct Picked {};  // what suits the GPU, the type and the shape; blocked products on Cpu
+struct Plain {};   // shared-memory tiles on Cuda
+struct Tma {};     // bulk tensor copies and warpgroup products: bf16 on a Hopper GPU, with rows of 16 bytes
+template <class E, ops::GroupedGemmKernel Which>
 class GroupedExperts;
 
-/// Experts computed by one grouped GEMM a projection.
-template <class Kernel = Plain>
+/// Experts computed by one grouped GEMM a projection. Plain and Tma force a kernel on Cuda.
+template <class Kernel = Picked>
 struct GroupedGemm {
-  static_assert(std::is_same_v<Kernel, Plain> || std::is_same_v<Kernel, Tma>, "GroupedGemm<...> takes nothing, or Tma.");
-  static_assert(
-      !std::is_same_v<Kernel, Tma>,
-      "GroupedGemm<Tma> needs the Hopper kernels, which this release does not have yet; write GroupedGemm<>.");
+  static_assert(std::is_same_v<Kernel, Picked> || std::is_same_v<Kernel, Plain> || std::is_same_v<Kernel, Tma>,
+                "GroupedGemm<...> takes nothing, Plain, or Tma.");
+  static constexpr ops::GroupedGemmKernel which = std::is_same_v<Kernel, Tma>     ? ops::GroupedGemmKernel::tma
+                                                  : std::is_same_v<Kernel, Plain> ? ops::GroupedGemmKernel::plain
+                                                                                  : ops::GroupedGemmKernel::automatic;
   template <class E>
-  using Module = GroupedExperts<E>;
+  using Module = GroupedExperts<E, which>;
 };
 
-template <class E>
+template <class E, ops::GroupedGemmKernel Which>
 class GroupedExperts {
+  static_assert(Which != ops::GroupedGemmKernel::tma || !std::is_same_v<typename E::Device, Cpu>,
+                "GroupedGemm<Tma> is made of a GPU's instructions; write On<Cuda> beside it, or GroupedGemm<>.");
+
  public:
   using T = typename E::Compute;
   using D = typename E::Device;
@@ -54,11 +59,11 @@ class GroupedExperts {
     saved.in = in;
     saved.gate = c.kept({rows, hidden});
     saved.up = c.kept({rows, hidden});
-    ops::grouped_gemm<T>(c.queue, in.rows, w1_.value, in.offsets, saved.gate);
-    ops::grouped_gemm<T>(c.queue, in.rows, w3_.value, in.offsets, saved.up);
+    ops::grouped_gemm<T>(c.queue, in.rows, w1_.value, in.offsets, saved.gate, Which);
+    ops::grouped_gemm<T>(c.queue, in.rows, w3_.value, in.offsets, saved.up, Which);
     activate(c, saved);
     c.observe("experts.h", saved.h);
-    ops::grouped_gemm<T>(c.queue, saved.h, w2_.value, in.offsets, out);
+    ops::grouped_gemm<T>(c.queue, saved.h, w2_.value, in.offsets, out, Which);
     return out;
   }
   /// Makes h again; `in` is the redispatched rows.
@@ -73,13 +78,13 @@ class GroupedExperts {
     ArenaScope scope(c.scratch_arena());
     const auto offsets = saved.in.offsets;
     View dgate = c.operand(saved.gate.shape()), dup = c.operand(saved.gate.shape());
-    ops::grouped_gemm_input_gradient<T>(c.queue, dout, w2_.value, offsets, dgate, false);
+    ops::grouped_gemm_input_gradient<T>(c.queue, dout, w2_.value, offsets, dgate, false, Which);
     weight_gradient(c, dout, saved.h, offsets, w2_);
     ops::swiglu_backward<T>(c.queue, dgate, saved.gate, saved.up, dgate, dup);
     weight_gradient(c, dgate, saved.in.rows, offsets, w1_);
     weight_gradient(c, dup, saved.in.rows, offsets, w3_);
-    ops::grouped_gemm_input_gradient<T>(c.queue, dgate, w1_.value, offsets, dx, false);
-    ops::grouped_gemm_input_gradient<T>(c.queue, dup, w3_.value, offsets, dx, true);
+    ops::grouped_gemm_input_gradient<T>(c.queue, dgate, w1_.value, offsets, dx, false, Which);
+    ops::grouped_gemm_input_gradient<T>(c.queue, dup, w3_.value, offsets, dx, true, Which);
     return dx;
   }
 
@@ -91,7 +96,7 @@ class GroupedExperts {
   static void weight_gradient(Context<E>& c, ConstView dy, ConstView x, TensorView<const std::int32_t, D> offsets,
                               Parameter<E>& w) {
     c.weight_gradient([&w, &queue = c.queue, dy, x, offsets] {
-      ops::grouped_gemm_weight_gradient<T>(queue, dy, x, offsets, w.gradient);
+      ops::grouped_gemm_weight_gradient<T>(queue, dy, x, offsets, w.gradient, true, Which);
     });
   }
 

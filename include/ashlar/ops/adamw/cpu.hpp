@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "ashlar/core/math.hpp"
-#include "ashlar/core/parallel.hpp"
+#include "ashlar/core/loops.hpp"
 #include "ashlar/core/tensor_view.hpp"
 #include "ashlar/device/cpu.hpp"
 #include "ashlar/ops/adamw/step.hpp"

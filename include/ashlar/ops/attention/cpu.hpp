@@ -8,7 +8,7 @@
 #include <limits>
 
 #include "ashlar/core/math.hpp"
-#include "ashlar/core/parallel.hpp"
+#include "ashlar/core/loops.hpp"
 #include "ashlar/ops/attention/cpu_backward.hpp"
 #include "ashlar/ops/attention/tiles.hpp"
 

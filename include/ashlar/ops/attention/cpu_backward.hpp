@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "ashlar/core/math.hpp"
-#include "ashlar/core/parallel.hpp"
+#include "ashlar/core/loops.hpp"
 #include "ashlar/ops/attention/tiles.hpp"
 
 namespace ashlar::inline v0::ops::cpu {

@@ -1,11 +1,13 @@
-// Attention on Cuda: picks the kernels for the dimensions of heads and launches them. Read next:
-// ops/attention/forward.cuh, ops/attention/backward.cuh, ops/attention/tuning.hpp.
+// Attention on Cuda: picks the kernels for the GPU, the type and the head dimension, and launches them: those of Hopper
+// (ops/attention/flash.cuh) where they take the call, else the plain ones. Read next: ops/attention/forward.cuh,
+// ops/attention/backward.cuh, ops/attention/tuning.hpp.
 #pragma once
 
 #include <type_traits>
 
 #include "ashlar/device/cuda/launch.cuh"
 #include "ashlar/ops/attention/backward.cuh"
+#include "ashlar/ops/attention/flash.cuh"
 #include "ashlar/ops/attention/forward.cuh"
 
 namespace ashlar::inline v0::ops::cuda {
@@ -33,6 +35,8 @@ void with_head_dim(index_t dim, Body body) {
 template <class M, class T>
 void attention(Cuda::Queue& queue, const AttentionShape& shape, const typename M::State& mask,
                const QueryKeyValue<const T, Cuda>& in, const AttentionOut<T, Cuda>& result, Merge merge) {
+  if constexpr (std::is_same_v<T, bf16>)
+    if (merge == Merge::replace && flash_attention<M>(queue, shape, mask, in, result)) return;
   const kernel::AttentionParams<M, T> params{
       shape, mask, rows_of(in.query), rows_of(in.key), rows_of(in.value), rows_of(result.out), result.lse.data(),
       merge};
@@ -45,6 +49,8 @@ void attention(Cuda::Queue& queue, const AttentionShape& shape, const typename M
 template <class T>
 void attention_delta(Cuda::Queue& queue, const AttentionShape& shape, TensorView<const T, Cuda> out,
                      TensorView<const T, Cuda> dout, TensorView<Acc<T>, Cuda> delta) {
+  if constexpr (std::is_same_v<T, bf16>)
+    if (flash_attention_delta(queue, shape, out, dout, delta)) return;
   using Kernel = kernel::AttentionDelta<T>;
   launch<Kernel>(queue, {ceil_div(shape.query_len, Kernel::rows_per_block), shape.heads, shape.batch},
                  {shape, rows_of(out), rows_of(dout), delta.data()});
@@ -55,6 +61,8 @@ void attention_backward(Cuda::Queue& queue, const AttentionShape& shape, const t
                         const QueryKeyValue<const T, Cuda>& in, TensorView<const Acc<T>, Cuda> lse,
                         TensorView<const Acc<T>, Cuda> delta, TensorView<const T, Cuda> dout,
                         const QueryKeyValue<T, Cuda>& gradients, bool accumulate) {
+  if constexpr (std::is_same_v<T, bf16>)
+    if (flash_attention_backward<M>(queue, shape, mask, in, lse, delta, dout, gradients, accumulate)) return;
   const kernel::AttentionBackwardParams<M, T> params{shape,
                                                      mask,
                                                      rows_of(in.query),

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/core/shape.hpp"
 
 namespace ashlar::inline v0 {
@@ -83,7 +83,7 @@ struct BlockCausal {
     return s.document_start[b * s.seq_len + q];
   }
   ASHLAR_HOST_DEVICE static bool visible(const State& s, index_t b, index_t q, index_t k) {
-    return k <= q && k >= start(s, b, q);
+    return (k <= q) & (k >= start(s, b, q));  // no branch: kernels test many keys of one query
   }
   ASHLAR_HOST_DEVICE static KeyRange keys(const State& s, index_t b, index_t q_begin, index_t q_end, index_t key_end) {
     return {start(s, b, q_begin), q_end < key_end ? q_end : key_end};

@@ -1,7 +1,7 @@
 // The sizes of one attention call. Read next: ops/attention/arguments.hpp.
 #pragma once
 
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/core/shape.hpp"
 #include "ashlar/ops/attention/mask.hpp"
 

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "ashlar/core/parallel.hpp"
+#include "ashlar/core/loops.hpp"
 #include "ashlar/core/tensor_view.hpp"
 #include "ashlar/device/cpu.hpp"
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "ashlar/core/parallel.hpp"
+#include "ashlar/core/loops.hpp"
 #include "ashlar/core/tensor_view.hpp"
 #include "ashlar/device/cpu.hpp"
 

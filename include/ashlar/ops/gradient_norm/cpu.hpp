@@ -1,11 +1,11 @@
-// The gradient norm on the host. Read next: train/optimizer.hpp.
+// The gradient norm on the host. Read next: optim/optimizer.hpp.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "ashlar/core/parallel.hpp"
+#include "ashlar/core/loops.hpp"
 #include "ashlar/core/tensor_view.hpp"
 #include "ashlar/device/cpu.hpp"
 

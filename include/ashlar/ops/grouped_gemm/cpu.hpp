@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "ashlar/core/parallel.hpp"
+#include "ashlar/core/loops.hpp"
 #include "ashlar/core/tensor_view.hpp"
 #include "ashlar/device/cpu.hpp"
 #include "ashlar/ops/matmul/cpu.hpp"
@@ -63,11 +63,15 @@ void grouped_gemm_input_gradient(TensorView<const T, Cpu> dy, TensorView<const T
 
 template <class T>
 void grouped_gemm_weight_gradient(TensorView<const T, Cpu> dy, TensorView<const T, Cpu> x,
-                                  TensorView<const std::int32_t, Cpu> offsets, TensorView<Acc<T>, Cpu> dw) {
+                                  TensorView<const std::int32_t, Cpu> offsets, TensorView<Acc<T>, Cpu> dw,
+                                  bool accumulate) {
   const index_t n = dy.cols(), k = x.cols();
+  if (!accumulate)
+    for (index_t e = 0; e + 1 < offsets.count(); ++e)
+      if (offsets.data()[e] == offsets.data()[e + 1]) zero_rows(expert(dw, e), 0);
   for_each_group(offsets, 2 * n * k, [&](index_t e, index_t begin, index_t end) {
     matmul<T, Acc<T>>(dy.rows(begin, end - begin), Transpose::yes, x.rows(begin, end - begin), Transpose::no,
-                      expert(dw, e), 1);
+                      expert(dw, e), accumulate ? 1 : 0);
   });
 }
 

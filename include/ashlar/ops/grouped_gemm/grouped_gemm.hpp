@@ -1,5 +1,6 @@
 // Grouped GEMM: one product an expert, over consecutive groups of rows. Used by moe/experts.hpp.
-// The group sizes stay on the device: offsets [E + 1] are read by the kernels. Read next: ops/grouped_gemm/cpu.hpp.
+// The group sizes stay on the device: offsets [E + 1] are read by the kernels. Read next: ops/grouped_gemm/cpu.hpp,
+// ops/grouped_gemm/cuda.cuh.
 #pragma once
 
 #include <type_traits>
@@ -10,25 +11,29 @@
 #include "ashlar/device/cuda/cuda.hpp"
 #include "ashlar/device/meta.hpp"
 #include "ashlar/ops/grouped_gemm/cpu.hpp"
+#include "ashlar/ops/grouped_gemm/kernel_choice.hpp"
 
 namespace ashlar::inline v0::ops {
 
 namespace cuda {
 template <class T>
 void grouped_gemm(Cuda::Queue&, TensorView<const T, Cuda> x, TensorView<const T, Cuda> w,
-                  TensorView<const std::int32_t, Cuda> offsets, TensorView<T, Cuda> y);
+                  TensorView<const std::int32_t, Cuda> offsets, TensorView<T, Cuda> y, GroupedGemmKernel which);
 template <class T>
 void grouped_gemm_input_gradient(Cuda::Queue&, TensorView<const T, Cuda> dy, TensorView<const T, Cuda> w,
-                                 TensorView<const std::int32_t, Cuda> offsets, TensorView<T, Cuda> dx, bool accumulate);
+                                 TensorView<const std::int32_t, Cuda> offsets, TensorView<T, Cuda> dx, bool accumulate,
+                                 GroupedGemmKernel which);
 template <class T>
 void grouped_gemm_weight_gradient(Cuda::Queue&, TensorView<const T, Cuda> dy, TensorView<const T, Cuda> x,
-                                  TensorView<const std::int32_t, Cuda> offsets, TensorView<Acc<T>, Cuda> dw);
+                                  TensorView<const std::int32_t, Cuda> offsets, TensorView<Acc<T>, Cuda> dw,
+                                  bool accumulate, GroupedGemmKernel which);
 }  // namespace cuda
 
 /// y [R, N] : rows offsets[e] .. offsets[e + 1] are x [R, K] of those rows times w[e]^T, w [E, N, K]. Groups may be
 /// empty; rows past offsets[E] are set to zero.
 template <class T, class D>
-void grouped_gemm(typename D::Queue& queue, In<T, D> x, In<T, D> w, In<std::int32_t, D> offsets, TensorView<T, D> y) {
+void grouped_gemm(typename D::Queue& queue, In<T, D> x, In<T, D> w, In<std::int32_t, D> offsets, TensorView<T, D> y,
+                  GroupedGemmKernel which = GroupedGemmKernel::automatic) {
   check(w.rank() == 3 && w.dim(1) == y.cols() && w.dim(2) == x.cols() && x.rows() == y.rows() &&
             offsets.count() == w.dim(0) + 1,
         "grouped_gemm: x [R, K], w [E, N, K], offsets [E + 1], y [R, N]");
@@ -37,14 +42,15 @@ void grouped_gemm(typename D::Queue& queue, In<T, D> x, In<T, D> w, In<std::int3
   else if constexpr (std::is_same_v<D, Cpu>)
     cpu::grouped_gemm<T>(x, w, offsets, y);
   else
-    cuda::grouped_gemm<T>(queue, x, w, offsets, y);
+    cuda::grouped_gemm<T>(queue, x, w, offsets, y, which);
 }
 
 /// dx [R, K] (+)= dy [R, N] times w[e] of the row's group; rows past offsets[E] are set to zero (left alone when
 /// accumulating).
 template <class T, class D>
 void grouped_gemm_input_gradient(typename D::Queue& queue, In<T, D> dy, In<T, D> w, In<std::int32_t, D> offsets,
-                                 TensorView<T, D> dx, bool accumulate) {
+                                 TensorView<T, D> dx, bool accumulate,
+                                 GroupedGemmKernel which = GroupedGemmKernel::automatic) {
   check(w.rank() == 3 && w.dim(1) == dy.cols() && w.dim(2) == dx.cols() && dx.rows() == dy.rows(),
         "grouped_gemm_input_gradient: dy [R, N], w [E, N, K], dx [R, K]");
   if constexpr (std::is_same_v<D, Meta>)
@@ -52,21 +58,22 @@ void grouped_gemm_input_gradient(typename D::Queue& queue, In<T, D> dy, In<T, D>
   else if constexpr (std::is_same_v<D, Cpu>)
     cpu::grouped_gemm_input_gradient<T>(dy, w, offsets, dx, accumulate);
   else
-    cuda::grouped_gemm_input_gradient<T>(queue, dy, w, offsets, dx, accumulate);
+    cuda::grouped_gemm_input_gradient<T>(queue, dy, w, offsets, dx, accumulate, which);
 }
 
-/// dw[e] [N, K] += dy^T x over the group's rows. An empty group leaves dw[e] as it was.
+/// dw[e] [N, K] (+)= dy^T x over the group's rows. An empty group leaves dw[e] as it was, or, not accumulating, zero.
 template <class T, class D>
 void grouped_gemm_weight_gradient(typename D::Queue& queue, In<T, D> dy, In<T, D> x, In<std::int32_t, D> offsets,
-                                  TensorView<Acc<T>, D> dw) {
+                                  TensorView<Acc<T>, D> dw, bool accumulate = true,
+                                  GroupedGemmKernel which = GroupedGemmKernel::automatic) {
   check(dw.rank() == 3 && dw.dim(1) == dy.cols() && dw.dim(2) == x.cols() && x.rows() == dy.rows(),
         "grouped_gemm_weight_gradient: dy [R, N], x [R, K], dw [E, N, K]");
   if constexpr (std::is_same_v<D, Meta>)
-    queue.count(2.0 * x.count() * dy.cols(), dy, x, offsets, dw, dw);
+    queue.count(2.0 * x.count() * dy.cols(), dy, x, offsets, dw, accumulate ? dw : TensorView<Acc<T>, D>());
   else if constexpr (std::is_same_v<D, Cpu>)
-    cpu::grouped_gemm_weight_gradient<T>(dy, x, offsets, dw);
+    cpu::grouped_gemm_weight_gradient<T>(dy, x, offsets, dw, accumulate);
   else
-    cuda::grouped_gemm_weight_gradient<T>(queue, dy, x, offsets, dw);
+    cuda::grouped_gemm_weight_gradient<T>(queue, dy, x, offsets, dw, accumulate, which);
 }
 
 }  // namespace ashlar::inline v0::ops

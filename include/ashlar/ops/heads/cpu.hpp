@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "ashlar/core/dtype.hpp"
-#include "ashlar/core/parallel.hpp"
+#include "ashlar/core/loops.hpp"
 #include "ashlar/core/tensor_view.hpp"
 #include "ashlar/device/cpu.hpp"
 #include "ashlar/ops/heads/shape.hpp"

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "ashlar/core/dtype.hpp"
-#include "ashlar/core/parallel.hpp"
+#include "ashlar/core/loops.hpp"
 #include "ashlar/ops/matmul/product.hpp"
 #include "ashlar/ops/matmul/tile_product.hpp"
 

@@ -4,7 +4,7 @@
 
 #include <type_traits>
 
-#include "ashlar/core/parallel.hpp"
+#include "ashlar/core/loops.hpp"
 #include "ashlar/ops/matmul/blocked.hpp"
 #include "ashlar/ops/matmul/cpu.hpp"
 #include "ashlar/ops/matmul/eigen.hpp"

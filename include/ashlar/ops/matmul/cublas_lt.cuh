@@ -2,7 +2,7 @@
 // empty under the emulator.
 #pragma once
 
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 
 #if !ASHLAR_CUDA_EMULATED
 

@@ -1,7 +1,7 @@
 // Matrix product by oneDNN: float by its sgemm, bf16 by its matmul primitive. Used by ops/matmul/cpu_product.hpp.
 #pragma once
 
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 
 #if ASHLAR_WITH_ONEDNN
 

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <vector>
 
-#include "ashlar/core/parallel.hpp"
+#include "ashlar/core/loops.hpp"
 #include "ashlar/core/tensor_view.hpp"
 #include "ashlar/device/cpu.hpp"
 

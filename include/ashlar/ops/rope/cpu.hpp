@@ -2,7 +2,7 @@
 #pragma once
 
 #include "ashlar/core/error.hpp"
-#include "ashlar/core/parallel.hpp"
+#include "ashlar/core/loops.hpp"
 #include "ashlar/ops/rope/shape.hpp"
 
 namespace ashlar::inline v0::ops::cpu {

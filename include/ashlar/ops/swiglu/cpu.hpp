@@ -2,7 +2,7 @@
 #pragma once
 
 #include "ashlar/core/math.hpp"
-#include "ashlar/core/parallel.hpp"
+#include "ashlar/core/loops.hpp"
 #include "ashlar/core/tensor_view.hpp"
 #include "ashlar/device/cpu.hpp"
 

@@ -4,7 +4,7 @@
 
 #include <optional>
 
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/parallel/pipeline/timeline.hpp"
 
 namespace ashlar::inline v0::pipeline {

@@ -8,7 +8,7 @@
 #include <iterator>
 #include <utility>
 
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/parallel/pipeline/check.hpp"
 
 namespace ashlar::inline v0::pipeline {

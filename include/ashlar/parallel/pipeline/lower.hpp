@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/parallel/pipeline/action.hpp"
 
 namespace ashlar::inline v0::pipeline {

@@ -6,7 +6,7 @@
 #include <array>
 #include <cctype>
 
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/parallel/pipeline/schedules/gpipe.hpp"
 #include "ashlar/parallel/pipeline/schedules/one_f_one_b.hpp"
 #include "ashlar/parallel/pipeline/schedules/zbv.hpp"

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "ashlar/core/config.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/core/error.hpp"
 #include "ashlar/core/shape.hpp"
 

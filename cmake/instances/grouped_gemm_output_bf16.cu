@@ -1,0 +1,8 @@
+// Instance of ops/grouped_gemm for bf16: grouped_gemm.
+#include "ashlar/ops/grouped_gemm/cuda.cuh"
+
+namespace ashlar::inline v0::ops::cuda {
+
+template decltype(grouped_gemm<bf16>) grouped_gemm<bf16>;
+
+}  // namespace ashlar::inline v0::ops::cuda

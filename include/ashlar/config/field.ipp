@@ -1,0 +1,142 @@
+// Definitions of field.hpp: included by it, or compiled once (cmake/instances/host.cpp).
+#pragma once
+
+#include "ashlar/config/field.hpp"
+
+namespace ashlar::inline v0 {
+
+ASHLAR_ONCE void FieldList::section(std::string_view name, std::string_view meaning) {
+  sections_.push_back({std::string(name), meaning, {}});
+}
+
+ASHLAR_ONCE void FieldList::field(std::string_view name, FieldValue value, FieldNote note) {
+  Section& s = sections_.back();
+  s.fields.push_back({concat(s.name, ".", name), value, std::move(note)});
+}
+
+}  // namespace ashlar::inline v0
+
+namespace ashlar::inline v0 {
+namespace detail {
+
+ASHLAR_ONCE void check_number(const Field& field, double value, std::string_view origin) {
+  if (value - value != 0) throw ConfigError(concat(origin, ": must be a finite number"));
+  if (!field.note.check.allows(value))
+    throw ConfigError(concat(origin, ": must be ", field.note.check.text(), ", found ", value));
+}
+
+ASHLAR_ONCE void check_text(const Field& field, std::string_view text, std::string_view origin) {
+  const Check& check = field.note.check;
+  if (check.allows(text)) return;
+  const std::vector<std::string> names(check.names().begin(), check.names().end());
+  throw ConfigError(
+      concat(origin, ": must be ", check.text(), ", found \"", text, "\"; the nearest is ", nearest_name(text, names)));
+}
+
+}  // namespace detail
+}  // namespace ashlar::inline v0
+
+namespace ashlar::inline v0 {
+
+ASHLAR_ONCE Field* FieldList::find(std::string_view name) {
+  std::string wanted(name);
+  for (char& c : wanted)
+    if (c == '-') c = '_';
+  for (Section& s : sections_)
+    for (Field& f : s.fields)
+      if (f.name == wanted) return &f;
+  return nullptr;
+}
+
+ASHLAR_ONCE std::vector<std::string> FieldList::names() const {
+  std::vector<std::string> out;
+  for (const Section& s : sections_)
+    for (const Field& f : s.fields) out.push_back(f.name);
+  return out;
+}
+
+ASHLAR_ONCE std::string_view type_name(const Field& field) {
+  constexpr std::string_view names[] = {"true|false", "INTEGER", "INTEGER", "NUMBER", "TEXT", "NUMBER|none", "LIST"};
+  static_assert(std::variant_size_v<FieldValue> == sizeof names / sizeof names[0]);
+  return names[field.value.index()];
+}
+
+ASHLAR_ONCE std::string value_text(const Field& field) {
+  struct Writer {
+    std::string operator()(const std::vector<std::string>* list) const {
+      std::string out;
+      for (const std::string& item : *list) out += (&item == list->data() ? "" : ",") + item;
+      return out;
+    }
+    std::string operator()(const std::optional<double>* number) const { return *number ? concat(**number) : "none"; }
+    std::string operator()(const std::string* text) const { return *text; }
+    std::string operator()(const bool* flag) const { return concat(*flag); }
+    std::string operator()(const int* number) const { return concat(*number); }
+    std::string operator()(const std::int64_t* number) const { return concat(*number); }
+    std::string operator()(const double* number) const { return concat(*number); }
+  };
+  return std::visit(Writer(), field.value);
+}
+
+ASHLAR_ONCE void check_value(const Field& field, std::string_view origin) {
+  struct Checker {
+    const Field& field;
+    std::string_view origin;
+    void operator()(const bool*) const {}
+    void operator()(const int* number) const { detail::check_number(field, *number, origin); }
+    void operator()(const std::int64_t* number) const {
+      detail::check_number(field, static_cast<double>(*number), origin);
+    }
+    void operator()(const double* number) const { detail::check_number(field, *number, origin); }
+    void operator()(const std::optional<double>* number) const {
+      if (*number) detail::check_number(field, **number, origin);
+    }
+    void operator()(const std::string* text) const { detail::check_text(field, *text, origin); }
+    void operator()(const std::vector<std::string>* list) const {
+      for (const std::string& item : *list) detail::check_text(field, item, origin);
+    }
+  };
+  std::visit(Checker{field, origin}, field.value);
+}
+
+ASHLAR_ONCE void assign(Field& field, std::string_view text, std::string_view origin) {
+  struct Reader {
+    std::string_view text, origin;
+    [[noreturn]] void mismatch(std::string_view expected) const {
+      detail::fail_type(origin, expected, concat("\"", text, "\""));
+    }
+    void operator()(bool* flag) const {
+      if (text != "true" && text != "false") mismatch("true or false");
+      *flag = text == "true";
+    }
+    void operator()(int* number) const {
+      if (!detail::read_number(text, *number)) mismatch("an integer of 32 bits");
+    }
+    void operator()(std::int64_t* number) const {
+      if (!detail::read_number(text, *number)) mismatch("an integer of 64 bits");
+    }
+    void operator()(double* number) const {
+      if (!detail::read_number(text, *number)) mismatch("a number");
+    }
+    void operator()(std::optional<double>* number) const {
+      double value = 0;
+      if (text != "none" && !detail::read_number(text, value)) mismatch("a number or none");
+      *number = text == "none" ? std::nullopt : std::optional(value);
+    }
+    void operator()(std::string* out) const { *out = text; }
+    void operator()(std::vector<std::string>* list) const {
+      list->clear();
+      for (std::string_view rest = text; !rest.empty();) {
+        const std::size_t comma = std::min(rest.find(','), rest.size());
+        if (comma == 0 || comma + 1 == rest.size()) mismatch("names separated by single commas");
+        list->emplace_back(rest.substr(0, comma));
+        rest.remove_prefix(std::min(comma + 1, rest.size()));
+      }
+    }
+  };
+  std::visit(Reader{text, origin}, field.value);
+  check_value(field, origin);
+  field.given = true;
+}
+
+}  // namespace ashlar::inline v0

@@ -1,0 +1,66 @@
+// Definitions of help.hpp: included by it, or compiled once (cmake/instances/host.cpp).
+#pragma once
+
+#include "ashlar/config/help.hpp"
+
+namespace ashlar::inline v0 {
+
+ASHLAR_ONCE std::string help_text(std::string_view program) {
+  std::string out =
+      concat("usage: ", program, " SUBCOMMAND [--config FILE] [--section.field VALUE]...\n\nsubcommands:\n");
+  for (const SubcommandNote& note : subcommand_notes)
+    out += concat("  ", note.name, std::string(12 - note.name.size(), ' '), note.meaning, "\n");
+  return out + concat("\n", program, " SUBCOMMAND --help lists the flags.\n");
+}
+
+ASHLAR_ONCE std::string help_text(std::string_view program, std::string_view subcommand) {
+  Config defaults;
+  const FieldList list = fields(defaults);
+  std::string out = concat("usage: ", program, " ", subcommand, " [--config FILE] [--section.field VALUE]...\n");
+  for (const SubcommandNote& note : subcommand_notes)
+    if (note.name == subcommand) out += concat(note.meaning, "\n");
+  out +=
+      "\n  --config FILE  JSON of the form {\"section\": {\"field\": value}}, comments allowed; flags come before it\n";
+  for (const FieldList::Section& section : list.sections()) {
+    if (detail::is_foreign_section(section.name, subcommand)) continue;
+    out += concat("\n", section.name, ": ", section.meaning, "\n");
+    if (section.name == subcommand) out += concat("(here \"", subcommand, ".\" may be left out)\n");
+    for (const Field& field : section.fields) {
+      out += concat("  --", field.name, field.is_flag() ? " [" : " ", type_name(field), field.is_flag() ? "]" : "",
+                    "  (default ", detail::default_text(field));
+      if (!field.note.unit.empty()) out += concat("; ", field.note.unit);
+      if (const std::string allowed = field.note.check.text(); !allowed.empty()) out += concat("; ", allowed);
+      out += concat(")\n      ", field.note.meaning, "\n");
+    }
+  }
+  return out;
+}
+
+ASHLAR_ONCE std::string reference_page() {
+  Config defaults;
+  const FieldList list = fields(defaults);
+  std::string out =
+      "# Configuration\n\n"
+      "<!-- Written from include/ashlar/config/options.hpp by tests/config/help.cpp: change it there. "
+      "-->\n\n"
+      "Every field can be set in the JSON file of `--config FILE`, as `{\"section\": {\"field\": value}}` with "
+      "comments\n"
+      "allowed, and by a flag, `--section.field value` or `--section.field=value`. Flags win over the file, the file "
+      "over\n"
+      "the defaults. In flags `-` and `_` are the same; `--checkpoint.enable` alone means `true`; lists are separated "
+      "by\n"
+      "commas. A subcommand's own section needs no prefix: `plan --json` is `plan --plan.json`.\n";
+  for (const FieldList::Section& section : list.sections()) {
+    out += concat("\n## ", section.name, "\n\n", section.meaning, "\n\n",
+                  "| flag | type | default | unit | allowed | meaning |\n| --- | --- | --- | --- | --- | --- |\n");
+    for (const Field& field : section.fields) {
+      std::string type(type_name(field));
+      for (std::size_t bar = type.find('|'); bar != type.npos; bar = type.find('|')) type.replace(bar, 1, " or ");
+      out += concat("| `--", field.name, "` | ", type, " | ", detail::default_text(field), " | ", field.note.unit,
+                    " | ", field.note.check.text(), " | ", field.note.meaning, " |\n");
+    }
+  }
+  return out;
+}
+
+}  // namespace ashlar::inline v0

@@ -1,0 +1,240 @@
+// Attention backward on Hopper, the gradients of keys and values. A block keeps a tile of keys and their values and
+// lets the queries that see them stream past, with dout, of all heads that share the keys: so every gradient is summed
+// by one warpgroup, in one order, in f32. Scores are made transposed, S^T = K Q^T and (dP)^T = V dout^T: then P^T and
+// (dS)^T are in registers just as dV += P^T dout and dK += (dS)^T Q want them, and nothing goes through shared memory.
+//
+//   tensor core   S0 dP0 |       | dV0 dK0 S1 dP1 |       | dV1 dK1 S2 dP2 ...   the gaps of one warpgroup are filled
+//   softmax              | P0 dS0|                | P1 dS1|                      by the products of the other
+//
+// Read next: ops/attention/flash_query_gradient.cuh.
+#pragma once
+
+#include "ashlar/device/cuda/pack.cuh"
+#include "ashlar/device/cuda/ptx.cuh"
+#include "ashlar/ops/attention/flash_mask.cuh"
+#include "ashlar/ops/attention/flash_order.cuh"
+#include "ashlar/ops/attention/flash_softmax.cuh"
+#include "ashlar/ops/attention/flash_tiles.cuh"
+#include "ashlar/ops/attention/flash_tuning.hpp"
+
+namespace ashlar::inline v0::ops::cuda::kernel {
+
+template <class M, FlashTuning Tuning>
+struct FlashKeyGradient {
+  static constexpr int kept = Tuning.kept(), tile = Tuning.tile, stages = Tuning.stages;
+  static constexpr int kept_stages = Tuning.kept_stages, warpgroups = Tuning.warpgroups;
+  static constexpr int head_dim = Tuning.head_dim, value_dim = Tuning.value_dim;
+  static constexpr int threads = Tuning.threads(), min_blocks = 1, arch = 90;
+  static_assert(Tuning.registers_fit() && tile <= 64);
+
+  struct Params {
+    FlashSizes sizes;
+    typename M::State mask;
+    FlashOrder order;
+    ptx::TensorMap query, key, value, dout, dkey, dvalue;  // boxes of 64 columns; the gradients' of 64 rows
+    const float *lse, *delta;                              // [batch, heads, query_len]
+    int* ticket;
+    bool accumulate;  // onto what the gradients are
+  };
+  struct Shared {
+    FlashTile<kept, head_dim> key[kept_stages];  // and dkey on its way to memory
+    FlashTile<kept, value_dim> value[kept_stages];
+    FlashTile<tile, head_dim> query[stages];
+    FlashTile<tile, value_dim> dout[stages];
+    SharedArray<Pack<float, 4>, tile / 2> rows[stages];  // of two queries: -lse in base 2, delta; twice
+    ptx::Barrier kept_full[kept_stages], kept_empty[kept_stages], full[stages], empty[stages];
+    SharedArray<FlashWork, kept_stages> work;
+  };
+
+  ASHLAR_DEVICE static void run(const Params& p, Simt<Shared>& ctx) {
+    Shared& s = ctx.shared();
+    if (ctx.thread() == 0) {
+      for (auto& b : s.kept_full) ptx::init(b, 1);
+      for (auto& b : s.kept_empty) ptx::init(b, warpgroups);
+      for (auto& b : s.full) ptx::init(b, 1);
+      for (auto& b : s.empty) ptx::init(b, 4 * warpgroups);  // a lane of each warp: all lanes read rows
+      ptx::fence_barrier_init();
+    }
+    ctx.sync();
+    if (ctx.thread() < 128) {
+      ptx::fewer_registers<Tuning.producer_registers>();
+      if (ctx.thread() < warp_size) load(p, ctx);
+    } else {
+      ptx::more_registers<Tuning.consumer_registers>();
+      multiply(p, ctx, ctx.shuffle(ctx.thread() / 128, 0) - 1);
+    }
+  }
+
+ private:
+  /// A tile of keys, and the queries from the first to the last that may see one of them: of masks, only the keys of
+  /// queries are known, so the warp looks at all queries.
+  ASHLAR_DEVICE static FlashWork work(const Params& p, const Simt<Shared>& ctx, int ticket) {
+    if (ticket >= p.order.count()) return {};
+    const FlashOrder::Place at = p.order(ticket);
+    const int b = at.head / p.sizes.kv_heads, head = at.head % p.sizes.kv_heads, first = at.tile * kept;
+    const FlashMask<M> mask{p.mask, p.sizes, b};
+    int begin = p.sizes.query_len, end = 0;
+    for (int query = ctx.lane() * tile; query < p.sizes.query_len; query += warp_size * tile) {
+      const FlashRange seen = mask.keys(query, tile);
+      if (seen.begin >= first + kept || seen.end <= first) continue;
+      begin = query < begin ? query : begin;
+      end = query + tile;
+    }
+    for (int lanes = warp_size / 2; lanes > 0; lanes /= 2) {
+      const int other_begin = ctx.shuffle_xor(begin, lanes), other_end = ctx.shuffle_xor(end, lanes);
+      begin = other_begin < begin ? other_begin : begin;
+      end = other_end > end ? other_end : end;
+    }
+    if (end == 0) begin = 0, end = tile;  // keys that nobody sees: the mask hides them, the gradients are 0
+    return {b, head, first, begin, (end - begin) / tile};
+  }
+
+  ASHLAR_DEVICE static void load(const Params& p, Simt<Shared>& ctx) {
+    Shared& s = ctx.shared();
+    Ring<kept_stages> kv;
+    Ring<stages> r;
+    int ticket = static_cast<int>(ctx.block_x());
+    for (;; kv.next()) {
+      const FlashWork w = work(p, ctx, ticket);
+      ptx::wait(s.kept_empty[kv.at], kv.parity ^ 1);
+      if (ctx.lane() == 0) s.work[kv.at] = w;
+      if (w.tiles == 0) break;
+      if (ctx.lane() == 0) {
+        ptx::arrive_expecting(s.kept_full[kv.at], s.key[0].bytes + s.value[0].bytes);
+        for (int c = 0; c < s.key[0].boxes; ++c)
+          ptx::load(s.key[kv.at].box(c), p.key, s.kept_full[kv.at], 64 * c, w.first, w.head, w.b);
+        for (int c = 0; c < s.value[0].boxes; ++c)
+          ptx::load(s.value[kv.at].box(c), p.value, s.kept_full[kv.at], 64 * c, w.first, w.head, w.b);
+        ticket = ctx.atomic_add(p.ticket, 1);
+      }
+      ticket = static_cast<int>(ctx.blocks_x()) + ctx.shuffle(ticket, 0);
+      for (int h = w.head * p.sizes.group; h < (w.head + 1) * p.sizes.group; ++h)
+        for (int i = 0; i < w.tiles; ++i, r.next()) {
+          const int first = w.begin + i * tile;
+          const index_t row = (index_t{w.b} * p.sizes.heads + h) * p.sizes.query_len;
+          Pack<float, 4> pair;
+          for (int j = 0; j < 2; ++j) {
+            const int query = first + 2 * ctx.lane() + j;
+            const bool exists = query < p.sizes.query_len && 2 * ctx.lane() < tile;
+            const float lse = exists ? ctx.load(p.lse + row + query) : OnlineSoftmax::none;
+            // A query that sees no key, or is none, has weights 0.
+            pair.values[2 * j] = lse == OnlineSoftmax::none ? OnlineSoftmax::none : -lse * log2_of_e;
+            pair.values[2 * j + 1] = exists ? ctx.load(p.delta + row + query) : 0;
+          }
+          ptx::wait(s.empty[r.at], r.parity ^ 1);
+          if (2 * ctx.lane() < tile) s.rows[r.at][ctx.lane()] = pair;
+          ctx.sync_warp();
+          if (ctx.lane() == 0) {
+            ptx::arrive_expecting(s.full[r.at], s.query[0].bytes + s.dout[0].bytes);
+            for (int c = 0; c < s.query[0].boxes; ++c)
+              ptx::load(s.query[r.at].box(c), p.query, s.full[r.at], 64 * c, first, h, w.b);
+            for (int c = 0; c < s.dout[0].boxes; ++c)
+              ptx::load(s.dout[r.at].box(c), p.dout, s.full[r.at], 64 * c, first, h, w.b);
+          }
+        }
+    }
+    if (ctx.lane() == 0) ptx::arrive(s.kept_full[kv.at]);
+  }
+
+  /// The warp is done with a stage.
+  ASHLAR_DEVICE static void leave(const Simt<Shared>& ctx, ptx::Barrier& empty) {
+    ctx.sync_warp();
+    if (ctx.lane() == 0) ptx::arrive(empty);
+  }
+
+  ASHLAR_DEVICE static void multiply(const Params& p, Simt<Shared>& ctx, int warpgroup) {
+    Shared& s = ctx.shared();
+    const bool elected = ctx.thread() % 128 == 0;
+    const FlashFragment at(ctx);
+    const int row = warpgroup * flash_rows;
+    const float scale2 = p.sizes.scale * log2_of_e;
+    Ring<kept_stages> kv;
+    Ring<stages> r;
+    float score[tile / 2], dweight[tile / 2], dkey[head_dim / 2], dvalue[value_dim / 2];
+    std::uint32_t weights[tile / 4], dscores[tile / 4];
+    for (;; kv.next()) {
+      ptx::wait(s.kept_full[kv.at], kv.parity);
+      const FlashWork w = s.work[kv.at];
+      if (w.tiles == 0) break;
+      const FlashMask<M> mask{p.mask, p.sizes, w.b};
+      const int key = w.first + row;
+      for (float& x : dkey) x = 0;
+      for (float& x : dvalue) x = 0;
+      int query = w.begin;
+
+      ptx::wait(s.full[r.at], r.parity);
+      ptx::wgmma_fence();
+      start_scores(score, s.key[kv.at], row, s.query[r.at]);
+      start_scores(dweight, s.value[kv.at], row, s.dout[r.at]);
+      for (int left = p.sizes.group * w.tiles;;) {
+        const bool all = mask.all_visible(query, tile, key, flash_rows);
+        ptx::wgmma_wait<0>();
+        ptx::hold(score), ptx::hold(dweight), ptx::hold(dkey), ptx::hold(dvalue);
+        if (!all) mask.template hide<true>(score, at, query, key);
+#pragma unroll
+        for (int i = 0; i < tile / 2; i += 4) {
+          const Pack<float, 4> pair = ctx.load(&s.rows[r.at][at.col(i) / 2]);
+#pragma unroll
+          for (int j = i; j < i + 4; ++j) {
+            score[j] = ctx.exp2(score[j] * scale2 + pair.values[j % 2 * 2]);
+            dweight[j] = score[j] * (dweight[j] - pair.values[j % 2 * 2 + 1]);
+          }
+        }
+        to_operand(score, weights);
+        to_operand(dweight, dscores);
+        if (--left == 0) break;
+        query += tile;
+        if (query == w.begin + w.tiles * tile) query = w.begin;
+
+        const Ring<stages> used = r;
+        r.next();
+        if constexpr (Tuning.early_scores) ptx::wait(s.full[r.at], r.parity);
+        ptx::hold(score), ptx::hold(dweight), ptx::hold(dkey), ptx::hold(dvalue);
+        ptx::wgmma_fence();
+        start_sum(dvalue, weights, s.dout[used.at]);
+        start_sum(dkey, dscores, s.query[used.at]);
+        if constexpr (!Tuning.early_scores) {
+          ptx::wgmma_wait<0>();
+          ptx::hold(dkey), ptx::hold(dvalue);
+          leave(ctx, s.empty[used.at]);
+        }
+        if constexpr (!Tuning.early_scores) ptx::wait(s.full[r.at], r.parity), ptx::wgmma_fence();
+        start_scores(score, s.key[kv.at], row, s.query[r.at]);
+        start_scores(dweight, s.value[kv.at], row, s.dout[r.at]);
+        if constexpr (Tuning.early_scores) {
+          ptx::wgmma_wait<2>();
+          leave(ctx, s.empty[used.at]);
+        }
+      }
+      ptx::hold(dkey), ptx::hold(dvalue);
+      ptx::wgmma_fence();
+      start_sum(dvalue, weights, s.dout[r.at]);
+      start_sum(dkey, dscores, s.query[r.at]);
+      ptx::wgmma_wait<0>();
+      ptx::hold(dkey), ptx::hold(dvalue);
+      leave(ctx, s.empty[r.at]);
+      r.next();
+
+      // The warpgroup's rows of the kept tiles have been used: the gradients leave by them.
+      const float scale[2]{p.sizes.scale, p.sizes.scale}, one[2]{1, 1};
+      ptx::bar_sync(1 + warpgroup, 128);
+      put_result(ctx, s.key[kv.at], row, dkey, 0, scale);
+      put_result(ctx, s.value[kv.at], row, dvalue, 0, one);
+      ptx::fence_async();
+      ptx::bar_sync(1 + warpgroup, 128);
+      if (elected) {
+        const FlashWork done = s.work[kv.at];  // read again: registers are short
+        for (int c = 0; c < s.key[0].boxes; ++c)
+          store_or_add(p.accumulate, p.dkey, s.key[kv.at].box(c, row), 64 * c, done.first + row, done.head, done.b);
+        for (int c = 0; c < s.value[0].boxes; ++c)
+          store_or_add(p.accumulate, p.dvalue, s.value[kv.at].box(c, row), 64 * c, done.first + row, done.head, done.b);
+        ptx::commit_stores();
+        ptx::wait_stores_read();
+        ptx::arrive(s.kept_empty[kv.at]);
+      }
+    }
+    if (elected) ptx::wait_stores();
+  }
+};
+
+}  // namespace ashlar::inline v0::ops::cuda::kernel
