@@ -59,6 +59,10 @@ fi
 # ---- compile and run ----
 
 flags=(-std=c++20 -O0 -w -fopenmp)
+main=("$work/main.o") catch_options=(--warn NoTests)
+if echo '#include <catch2/catch_all.hpp>' | g++ -x c++ -fsyntax-only - 2>/dev/null; then  # version 3
+  main=(-lCatch2Main -lCatch2) catch_options=()
+fi
 includes=("-I$tree/include" "-I$tree/tests" -isystem /usr/include/eigen3)
 
 # compile SOURCE OUT [INCLUDE...]: folders given here come first: a changed file shadows the one of the tree.
@@ -67,11 +71,11 @@ compile() {
   shift 2
   # These run kernels on the emulator.
   [[ $source =~ ^tests/(cuda|simt|docs)/ ]] && emulated=(-DASHLAR_CUDA_EMULATED=1 -lboost_context)
-  g++ "${flags[@]}" "$@" "${includes[@]}" "$tree/$source" "$work/main.o" -pthread -o "$out" "${emulated[@]}"
+  g++ "${flags[@]}" "$@" "${includes[@]}" "$tree/$source" "${main[@]}" -pthread -o "$out" "${emulated[@]}"
 }
 # run PROGRAM FILTER: a test that hangs has failed.
 run() {
-  OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive timeout 300 "$1" ${2:+"$2"} --warn NoTests --abort
+  OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive timeout 300 "$1" ${2:+"$2"} "${catch_options[@]}" --abort
 }
 
 # changed FILE OLD NEW OUT: writes the file with its edit; fails unless OLD is there exactly once.
@@ -127,7 +131,7 @@ mutate() {
   rm -rf "$shadow"
 }
 
-g++ "${flags[@]}" -c "${includes[@]}" tests/main.cpp -o "$work/main.o" || exit 1
+[ ${#catch_options[@]} = 0 ] || g++ "${flags[@]}" -c "${includes[@]}" tests/main.cpp -o "$work/main.o" || exit 1
 g++ "${flags[@]}" "${includes[@]}" -x c++-header "$tree/tests/catch.hpp" -o "$tree/tests/catch.hpp.gch" || exit 1
 for id in "${ids[@]}"; do
   while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; done
