@@ -123,6 +123,23 @@ TEST_CASE("A save begins by taking the old manifest away, and fails where it can
   CHECK(fs::last_write_time(old / rank_file_name(0, 1)) == before);
 }
 
+TEST_CASE("The manifest is written when all data are, not before") {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "step-1";
+  std::array<int, 2> early{};
+  LocalWorld::run(2, [&](Communicator world) {
+    std::vector<float> memory;
+    StateRange r = range_of(layout_of(2), world.rank(), memory);
+    r.download = [&, download = r.download](void* host, index_t n) {
+      early[static_cast<std::size_t>(world.rank())] += fs::exists(path / Manifest::file_name);
+      download(host, n);
+    };
+    save_checkpoint(path, std::array{r}, Manifest{}, world);
+  });
+  CHECK(early == std::array{0, 0});
+  CHECK(fs::exists(path / Manifest::file_name));
+}
+
 TEST_CASE("A folder may be relative, and lie in folders that are not there yet") {
   const TemporaryFolder folder;
   const fs::path here = fs::current_path();

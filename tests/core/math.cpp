@@ -41,3 +41,23 @@ TEMPLATE_TEST_CASE("sigmoid saturates without overflow", "[math]", float, double
   CHECK(std::isnan(sigmoid(std::numeric_limits<A>::quiet_NaN())));
   for (double x : {-80.0, -3.0, -0.1, 0.7, 15.0}) CHECK(sigmoid(A(x)) == Approx(1 / (1 + std::exp(-x))).epsilon(3e-7));
 }
+
+TEST_CASE("fast_sqrt, fast_log and fast_cos_turns are within what they promise", "[math]") {
+  double root = 0, logarithm = 0, cosine = 0;
+  for (std::uint32_t bits = 0x00800000u; bits < 0x7f800000u; bits += 10007) {  // normal numbers above 0
+    const float x = std::bit_cast<float>(bits);
+    const double want = std::sqrt(static_cast<double>(x)), log = std::log(static_cast<double>(x));
+    root = std::max(root, std::abs(fast_sqrt(x) - want) / (want * 0x1p-23));
+    logarithm = std::max(logarithm, std::abs(fast_log(x) - log) / std::max(1e-7, std::abs(log) * 0x1p-22));
+  }
+  for (int i = 0; i <= 100000; ++i) {
+    const float t = static_cast<float>(i) / 100000;
+    cosine = std::max(cosine, std::abs(fast_cos_turns(t) - std::cos(2 * 3.14159265358979323846 * t)));
+  }
+  CHECK(root <= 1);
+  CHECK(logarithm <= 1);
+  CHECK(cosine <= 2e-7);
+  CHECK(fast_sqrt(std::numeric_limits<float>::infinity()) == std::numeric_limits<float>::infinity());
+  CHECK(std::isnan(fast_sqrt(std::numeric_limits<float>::quiet_NaN())));
+  CHECK(fast_sqrt(0.0f) == 0);
+}
