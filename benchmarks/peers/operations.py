@@ -1,5 +1,8 @@
 """Every operation of the scoreboard in PyTorch: fused kernels of the library where it has them (cuDNN attention, fused
 AdamW, grouped products), torch.compile elsewhere."""
+import math
+import random
+
 import torch
 import torch.nn.functional as F
 
@@ -404,17 +407,30 @@ def permutation(board):
               moves(lambda x, rows, source, position, w: unpermute_backward(x, rows, source, position, w)))
 
 
+def unequal(groups, rows):
+    generator = random.Random(3)
+    share = [math.exp(0.7 * generator.gauss(0, 1)) for _ in range(groups)]
+    sizes = [int(rows * x / sum(share)) for x in share]
+    sizes[0] += rows - sum(sizes)
+    return sizes
+
+
 def grouped_products(board):
-    for name, groups, each, n, k in (("8 x 4096 rows, 4096 x 7168", 8, 4096, 4096, 7168),
-                                     ("128 x 512 rows, 1536 x 2048", 128, 512, 1536, 2048),
-                                     ("128 x 64 rows, 1536 x 2048", 128, 64, 1536, 2048)):
+    for name, sizes, n, k in (("8 x 4096 rows", [4096] * 8, 4096, 7168), ("8 x 4096 rows", [4096] * 8, 7168, 2048),
+                              ("64 x 1024 rows", [1024] * 64, 2816, 2048), ("64 x 1024 rows", [1024] * 64, 2048, 1408),
+                              ("128 x 512 rows", [512] * 128, 1536, 2048), ("128 x 512 rows", [512] * 128, 2048, 768),
+                              ("128 unequal groups", unequal(128, 65536), 1536, 2048),
+                              ("128 x 64 rows", [64] * 128, 1536, 2048), ("256 x 128 rows", [128] * 256, 4096, 7168)):
+        name = f"{name}, {n} x {k}"
+        large = len(sizes) * n * k >= 1 << 32
         if board.tiny:
-            groups, each, n, k = 4, 16, 64, 32
+            sizes, n, k = [16] * 4, 64, 32
 
         def product(of):
             def make():
-                x, y, w = board.normal(groups * each, k), board.normal(groups * each, n), board.normal(groups, n, k)
-                ends = torch.arange(each, groups * each + 1, each, dtype=i32, device=board.device)
+                rows = sum(sizes)
+                x, y, w = board.normal(rows, k), board.normal(rows, n), board.normal(len(sizes), n, k)
+                ends = torch.tensor(sizes, device=board.device).cumsum(0).to(i32)
                 return lambda: of(x, y, w, ends)
 
             return make
@@ -423,5 +439,7 @@ def grouped_products(board):
                   product(lambda x, y, w, ends: torch._grouped_mm(x, w.transpose(-2, -1), offs=ends)))
         board.row(f"grouped_gemm input gradient, {name}",
                   product(lambda x, y, w, ends: torch._grouped_mm(y, w, offs=ends)))
-        board.row(f"grouped_gemm weight gradient, {name}",
-                  product(lambda x, y, w, ends: torch._grouped_mm(y.t(), x, offs=ends)))
+        if not large:
+            # Into bf16: PyTorch has no other.
+            board.row(f"grouped_gemm weight gradient, {name}",
+                      product(lambda x, y, w, ends: torch._grouped_mm(y.t(), x, offs=ends)))

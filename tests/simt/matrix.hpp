@@ -9,18 +9,12 @@
 
 #include "ashlar/core/dtype.hpp"
 #include "simt/engines.hpp"
+#include "simt/poison.hpp"
 #include "simt/warp.hpp"
 
 namespace ashlar::inline v0 {
 
 namespace simt::detail {
-
-/// Faults if a kernel reads a number that wgmma has not yet brought.
-inline float arrived(float x, Site where) {
-  if (is_poison(x) && running_block)
-    running_block->fault("accumulator touched in flight: a number is read before the wgmma_wait that brings it", where);
-  return x;
-}
 
 /// Of ldmatrix and stmatrix: what a lane brings.
 struct MatrixOffer {

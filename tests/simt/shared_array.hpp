@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "simt/block.hpp"
+#include "simt/poison.hpp"
 
 namespace ashlar::inline v0 {
 
@@ -64,7 +65,7 @@ class SharedElement {
   }
   T set(T value) const {
     check(Access::write);
-    *p_ = value;
+    *p_ = arrived(value, where_);
     return value;
   }
   void check(Access access) const {

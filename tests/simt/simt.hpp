@@ -18,7 +18,7 @@
 #include "ashlar/device/cuda/cuda.hpp"
 #include "ashlar/device/cuda/simt.cuh"
 #include "simt/block_run.hpp"
-#include "simt/matrix.hpp"
+#include "simt/poison.hpp"
 #include "simt/shared_array.hpp"
 #include "simt/warp.hpp"
 
@@ -61,7 +61,7 @@ class Simt {
   template <class T>
   void store(T* p, T value, Site where = Site::current()) const {
     static_assert(std::is_trivially_copyable_v<T>);
-    if constexpr (std::is_same_v<T, float>) simt::detail::arrived(value, where);
+    simt::detail::arrived(value, where);
     touch(p, sizeof(T), alignof(T), Access::write, 8, where, &value);
     std::memcpy(static_cast<void*>(p), &value, sizeof(T));
   }
@@ -186,7 +186,7 @@ class Simt {
   template <class T>
   T exchange(Collective kind, T value, int argument, unsigned mask, Site where) const {
     static_assert(std::is_arithmetic_v<T> && (sizeof(T) == 4 || sizeof(T) == 8), "shuffles take 4 or 8 byte numbers");
-    if constexpr (std::is_same_v<T, float>) simt::detail::arrived(value, where);
+    simt::detail::arrived(value, where);
     std::uint64_t word = 0;
     std::memcpy(&word, &value, sizeof(T));
     word = collective(kind, mask, word, argument, where);

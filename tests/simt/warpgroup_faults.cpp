@@ -18,6 +18,15 @@ void accumulator_read_in_flight(const Params& p, Thread& ctx) {
   ctx.store(p.d + ctx.thread(), d[3] * 2);
   ptx::wgmma_wait<0>();
 }
+void accumulator_staged_in_flight(const Params&, Thread& ctx) {
+  prepare(ctx);
+  float d[32] = {};
+  ptx::wgmma_fence();
+  start_product(ctx, d);
+  ptx::wgmma_commit();
+  ctx.shared().tile[64 * 32 + ctx.thread()] = bf16(d[5]);
+  ptx::wgmma_wait<0>();
+}
 void accumulator_written_in_flight(const Params& p, Thread& ctx) {
   prepare(ctx);
   float d[32] = {};
@@ -163,6 +172,7 @@ void more_registers_than_there_are(const Params&, Thread& ctx) {
 
 TEST_CASE("Registers in flight must be left alone") {
   faults_with<accumulator_read_in_flight>("accumulator touched in flight");
+  faults_with<accumulator_staged_in_flight>("accumulator touched in flight");
   faults_with<accumulator_written_in_flight>("accumulator touched in flight");
   faults_with<wait_for_too_few_products>("accumulator touched in flight");
   faults_with<registers_not_fenced>("wgmma without wgmma_fence");

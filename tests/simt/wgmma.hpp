@@ -17,14 +17,9 @@
 #include "ashlar/core/dtype.hpp"
 #include "simt/block.hpp"
 #include "simt/matrix_descriptor.hpp"
+#include "simt/poison.hpp"
 
 namespace ashlar::inline v0::simt::detail {
-
-inline constexpr std::uint32_t poison_bits = 0x7fe5a5a5u;
-/// Whether a number is the poison, or was made of it by arithmetic (which may turn the sign).
-inline bool is_poison(float x) {
-  return (std::bit_cast<std::uint32_t>(x) & 0x7fffffffu) == poison_bits;
-}
 
 /// What a thread hands in.
 struct ProductArguments {

@@ -49,7 +49,7 @@ struct FlashCall {
         std::max({s.batch * s.heads * s.query_len, s.query_begin + s.query_len, s.key_begin + s.key_capacity});
     return gpu.hopper && std::min({s.batch, s.query_len, s.key_len, s.heads}) > 0 &&
            largest < std::numeric_limits<int>::max() / 2 && s.scale > 0 && (aligned(views) && ...) &&
-           with_plan([](auto...) {});
+           with_plan([](auto) {});
   }
 
   /// plan(an integral constant): the number of the plan for the head dimensions. False if there is none.
@@ -84,8 +84,10 @@ struct FlashCall {
     return {static_cast<int>(ceil_div(rows, index_t{kept})), static_cast<int>(shape.batch * heads),
             static_cast<int>(section), last_first};
   }
-  /// A block a multiprocessor; each takes tile after tile.
-  Grid grid(const kernel::FlashOrder& order) const { return {std::min(order.count(), gpu.multiprocessors)}; }
+  /// Blocks that take tile after tile: as many as there is room for.
+  Grid grid(const kernel::FlashOrder& order, int blocks) const {
+    return {std::min(order.count(), blocks * gpu.multiprocessors)};
+  }
 
   /// The map of rows of queries [batch query_len, heads dim], as [batch, heads, query_len, dim].
   template <class T>
@@ -127,10 +129,10 @@ bool flash_attention(Cuda::Queue& queue, const AttentionShape& shape, const type
         call.order(shape.query_len, Kernel::kept, shape.heads, shape.key_len, shape.heads / shape.kv_heads, true);
     int* const ticket = static_cast<int*>(queue.workspace());
     Cuda::fill_zero(queue, ticket, sizeof(int));
-    launch<Kernel>(queue, call.grid(order),
+    launch<Kernel>(queue, call.grid(order, Tuning.blocks),
                    {call.sizes(), mask, order, call.queries(query, shape.head_dim, Kernel::kept),
                     call.keys(key, shape.head_dim, Kernel::tile), call.keys(value, shape.value_dim, Kernel::tile),
-                    call.queries(out, shape.value_dim, flash_rows), lse.data(), ticket});
+                    call.queries(out, shape.value_dim, flash_warp_rows), lse.data(), ticket});
   };
   return call.with_plan([&](auto plan) {
     // Of short sequences, blocks of fewer queries waste less at the diagonal.
@@ -171,7 +173,7 @@ bool flash_attention_backward(Cuda::Queue& queue, const AttentionShape& shape, c
     constexpr FlashTuning keys = flash_key_gradient_tunings[plan], queries = flash_query_gradient_tunings[plan];
     using Key = kernel::FlashKeyGradient<M, keys>;
     const auto key_order = call.order(shape.key_len, Key::kept, shape.kv_heads, shape.query_len, 1, false);
-    launch<Key>(queue, call.grid(key_order),
+    launch<Key>(queue, call.grid(key_order, keys.blocks),
                 {call.sizes(), mask, key_order, call.queries(query, shape.head_dim, Key::tile),
                  call.keys(key, shape.head_dim, Key::kept), call.keys(value, shape.value_dim, Key::kept),
                  call.queries(dout, shape.value_dim, Key::tile), call.keys(dkey, shape.head_dim, flash_rows),
@@ -180,7 +182,7 @@ bool flash_attention_backward(Cuda::Queue& queue, const AttentionShape& shape, c
     using Query = kernel::FlashQueryGradient<M, queries>;
     const auto query_order =
         call.order(shape.query_len, Query::kept, shape.heads, shape.key_len, shape.heads / shape.kv_heads, true);
-    launch<Query>(queue, call.grid(query_order),
+    launch<Query>(queue, call.grid(query_order, queries.blocks),
                   {call.sizes(), mask, query_order, call.queries(query, shape.head_dim, Query::kept),
                    call.keys(key, shape.head_dim, Query::tile), call.keys(value, shape.value_dim, Query::tile),
                    call.queries(dout, shape.value_dim, Query::kept), call.queries(dquery, shape.head_dim, flash_rows),

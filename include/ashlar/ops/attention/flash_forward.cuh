@@ -24,8 +24,10 @@ struct FlashForward {
   static constexpr int kept = Tuning.kept(), tile = Tuning.tile, stages = Tuning.stages;
   static constexpr int kept_stages = Tuning.kept_stages, warpgroups = Tuning.warpgroups;
   static constexpr int head_dim = Tuning.head_dim, value_dim = Tuning.value_dim;
-  static constexpr int threads = Tuning.threads(), min_blocks = 1, arch = 90;
+  static constexpr int threads = Tuning.threads(), min_blocks = Tuning.blocks, arch = 90;
   static_assert(Tuning.registers_fit());
+  /// Registers that scores, weights and out leave.
+  static constexpr int room = Tuning.consumer_registers - tile / 2 - tile / 4 - value_dim / 2;
 
   struct Params {
     FlashSizes sizes;
@@ -126,7 +128,7 @@ struct FlashForward {
       k.next();
       const FlashMask<M> mask{p.mask, p.sizes, work.b};
       const int query = work.first + row, key = work.begin + i * tile;
-      if (!mask.all_visible(query, flash_rows, key, tile)) mask.template hide<false>(score, at, query, key);
+      if (!mask.all_visible(query, flash_rows, key, tile)) mask.template hide<false, room>(score, at, query, key);
       softmax.update(ctx, score, scale2);
     };
 
@@ -190,7 +192,7 @@ struct FlashForward {
     ptx::hold(out);
     store(p, ctx, done, warpgroup, inverse, out);
     turns.finish();
-    if (elected) ptx::wait_stores();
+    if (ctx.lane() == 0) ptx::wait_stores();
   }
 
   /// lse of the warpgroup's queries, and what their sums are to be multiplied by.
@@ -199,7 +201,8 @@ struct FlashForward {
     softmax.total(ctx);
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      inverse[r] = softmax.sum[r] == 0 ? 0 : 1 / softmax.sum[r];
+      const float root = ctx.rsqrt(softmax.sum[r]);
+      inverse[r] = softmax.sum[r] == 0 ? 0 : root * root;
       const int query = work.first + row + at.row(2 * r);
       if (query < p.sizes.query_len && ctx.lane() % 4 == 0)
         ctx.store(p.lse + (index_t{work.b} * p.sizes.heads + work.head) * p.sizes.query_len + query,
@@ -213,16 +216,18 @@ struct FlashForward {
                                   const float (&inverse)[2], const float (&out)[value_dim / 2]) {
     Shared& s = ctx.shared();
     const int row = warpgroup * flash_rows;
+    // Each warp's 16 rows leave by themselves: warps need not meet.
+    const int rows = row + ctx.thread() % 128 / warp_size * flash_warp_rows;
 #pragma unroll
     for (int c = 0; c < value_dim / 64; c += s.out.boxes) {
-      if (ctx.thread() % 128 == 0) ptx::wait_stores_read();
-      ptx::bar_sync(1 + warpgroups + warpgroup, 128);  // what lay here before has left
+      if (ctx.lane() == 0) ptx::wait_stores_read();
+      ctx.sync_warp();  // what lay here before has left
       put_result(ctx, s.out, row, out, 64 * c, inverse);
       ptx::fence_async();
-      ptx::bar_sync(1 + warpgroups + warpgroup, 128);
-      if (ctx.thread() % 128 == 0) {
+      ctx.sync_warp();
+      if (ctx.lane() == 0) {
         for (int i = 0; i < s.out.boxes; ++i)
-          ptx::store(p.out, s.out.box(i, row), 64 * (c + i), work.first + row, work.head, work.b);
+          ptx::store(p.out, s.out.box(i, rows), 64 * (c + i), work.first + rows, work.head, work.b);
         ptx::commit_stores();
       }
     }

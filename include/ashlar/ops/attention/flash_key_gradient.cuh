@@ -3,8 +3,10 @@
 // by one warpgroup, in one order, in f32. Scores are made transposed, S^T = K Q^T and (dP)^T = V dout^T: then P^T and
 // (dS)^T are in registers just as dV += P^T dout and dK += (dS)^T Q want them, and nothing goes through shared memory.
 //
-//   tensor core   S0 dP0 |       | dV0 dK0 S1 dP1 |       | dV1 dK1 S2 dP2 ...   the gaps of one warpgroup are filled
-//   softmax              | P0 dS0|                | P1 dS1|                      by the products of the other
+//   tensor core   S0 |    | dP0 dV0 |     | dK0 S1 |    | dP1 dV1 |     | dK1 S2 ...   the gaps of one warpgroup are
+//   softmax          | P0 |         | dS0 |        | P1 |         | dS1 |              filled by products of the other
+//
+// The two sums take most of the registers: S and dP take turns in others, and what is needed of P lasts as the operand.
 //
 // Read next: ops/attention/flash_query_gradient.cuh.
 #pragma once
@@ -24,8 +26,10 @@ struct FlashKeyGradient {
   static constexpr int kept = Tuning.kept(), tile = Tuning.tile, stages = Tuning.stages;
   static constexpr int kept_stages = Tuning.kept_stages, warpgroups = Tuning.warpgroups;
   static constexpr int head_dim = Tuning.head_dim, value_dim = Tuning.value_dim;
-  static constexpr int threads = Tuning.threads(), min_blocks = 1, arch = 90;
-  static_assert(Tuning.registers_fit() && tile <= 64);
+  static constexpr int threads = Tuning.threads(), min_blocks = Tuning.blocks, arch = 90;
+  static_assert(Tuning.registers_fit());
+  /// Registers that scores, weights, dkey and dvalue leave.
+  static constexpr int room = Tuning.consumer_registers - tile / 2 - tile / 4 - (head_dim + value_dim) / 2;
 
   struct Params {
     FlashSizes sizes;
@@ -112,17 +116,19 @@ struct FlashKeyGradient {
         for (int i = 0; i < w.tiles; ++i, r.next()) {
           const int first = w.begin + i * tile;
           const index_t row = (index_t{w.b} * p.sizes.heads + h) * p.sizes.query_len;
-          Pack<float, 4> pair;
-          for (int j = 0; j < 2; ++j) {
-            const int query = first + 2 * ctx.lane() + j;
-            const bool exists = query < p.sizes.query_len && 2 * ctx.lane() < tile;
+          constexpr int pairs = (tile / 2 + warp_size - 1) / warp_size;  // a lane
+          Pack<float, 4> pair[pairs];
+          for (int j = 0; j < 2 * pairs; ++j) {
+            const int query = first + j / 2 * 2 * warp_size + 2 * ctx.lane() + j % 2;
+            const bool exists = query < p.sizes.query_len;
             const float lse = exists ? ctx.load(p.lse + row + query) : OnlineSoftmax::none;
             // A query that sees no key, or is none, has weights 0.
-            pair.values[2 * j] = lse == OnlineSoftmax::none ? OnlineSoftmax::none : -lse * log2_of_e;
-            pair.values[2 * j + 1] = exists ? ctx.load(p.delta + row + query) : 0;
+            pair[j / 2].values[j % 2 * 2] = lse == OnlineSoftmax::none ? OnlineSoftmax::none : -lse * log2_of_e;
+            pair[j / 2].values[j % 2 * 2 + 1] = exists ? ctx.load(p.delta + row + query) : 0;
           }
           ptx::wait(s.empty[r.at], r.parity ^ 1);
-          if (2 * ctx.lane() < tile) s.rows[r.at][ctx.lane()] = pair;
+          for (int j = 0; j < pairs; ++j)
+            if (j * warp_size + ctx.lane() < tile / 2) s.rows[r.at][j * warp_size + ctx.lane()] = pair[j];
           ctx.sync_warp();
           if (ctx.lane() == 0) {
             ptx::arrive_expecting(s.full[r.at], s.query[0].bytes + s.dout[0].bytes);
@@ -150,7 +156,7 @@ struct FlashKeyGradient {
     const float scale2 = p.sizes.scale * log2_of_e;
     Ring<kept_stages> kv;
     Ring<stages> r;
-    float score[tile / 2], dweight[tile / 2], dkey[head_dim / 2], dvalue[value_dim / 2];
+    float score[tile / 2], dkey[head_dim / 2], dvalue[value_dim / 2];
     std::uint32_t weights[tile / 4], dscores[tile / 4];
     for (;; kv.next()) {
       ptx::wait(s.kept_full[kv.at], kv.parity);
@@ -163,52 +169,52 @@ struct FlashKeyGradient {
       int query = w.begin;
 
       ptx::wait(s.full[r.at], r.parity);
+      ptx::hold(score);
       ptx::wgmma_fence();
       start_scores(score, s.key[kv.at], row, s.query[r.at]);
-      start_scores(dweight, s.value[kv.at], row, s.dout[r.at]);
       for (int left = p.sizes.group * w.tiles;;) {
         const bool all = mask.all_visible(query, tile, key, flash_rows);
         ptx::wgmma_wait<0>();
-        ptx::hold(score), ptx::hold(dweight), ptx::hold(dkey), ptx::hold(dvalue);
-        if (!all) mask.template hide<true>(score, at, query, key);
+        ptx::hold(score), ptx::hold(dkey), ptx::hold(dvalue), ptx::hold(weights);
+        if (!all) mask.template hide<true, room>(score, at, query, key);
 #pragma unroll
         for (int i = 0; i < tile / 2; i += 4) {
           const Pack<float, 4> pair = ctx.load(&s.rows[r.at][at.col(i) / 2]);
 #pragma unroll
-          for (int j = i; j < i + 4; ++j) {
-            score[j] = ctx.exp2(score[j] * scale2 + pair.values[j % 2 * 2]);
-            dweight[j] = score[j] * (dweight[j] - pair.values[j % 2 * 2 + 1]);
-          }
+          for (int j = i; j < i + 4; ++j) score[j] = ctx.exp2(score[j] * scale2 + pair.values[j % 2 * 2]);
         }
         to_operand(score, weights);
-        to_operand(dweight, dscores);
+
+        // The gradients of weights come into the registers of scores.
+        ptx::hold(score), ptx::hold(dvalue);
+        ptx::wgmma_fence();
+        start_scores(score, s.value[kv.at], row, s.dout[r.at]);
+        start_sum(dvalue, weights, s.dout[r.at]);
+        ptx::wgmma_wait<0>();
+        ptx::hold(score), ptx::hold(dvalue);
+#pragma unroll
+        for (int i = 0; i < tile / 2; i += 4) {
+          const Pack<float, 4> pair = ctx.load(&s.rows[r.at][at.col(i) / 2]);
+#pragma unroll
+          for (int j = i; j < i + 4; ++j) score[j] = from_operand(weights, j) * (score[j] - pair.values[j % 2 * 2 + 1]);
+        }
+        to_operand(score, dscores);
         if (--left == 0) break;
         query += tile;
         if (query == w.begin + w.tiles * tile) query = w.begin;
 
         const Ring<stages> used = r;
         r.next();
-        if constexpr (Tuning.early_scores) ptx::wait(s.full[r.at], r.parity);
-        ptx::hold(score), ptx::hold(dweight), ptx::hold(dkey), ptx::hold(dvalue);
+        ptx::wait(s.full[r.at], r.parity);
+        ptx::hold(score), ptx::hold(dkey);
         ptx::wgmma_fence();
-        start_sum(dvalue, weights, s.dout[used.at]);
         start_sum(dkey, dscores, s.query[used.at]);
-        if constexpr (!Tuning.early_scores) {
-          ptx::wgmma_wait<0>();
-          ptx::hold(dkey), ptx::hold(dvalue);
-          leave(ctx, s.empty[used.at]);
-        }
-        if constexpr (!Tuning.early_scores) ptx::wait(s.full[r.at], r.parity), ptx::wgmma_fence();
         start_scores(score, s.key[kv.at], row, s.query[r.at]);
-        start_scores(dweight, s.value[kv.at], row, s.dout[r.at]);
-        if constexpr (Tuning.early_scores) {
-          ptx::wgmma_wait<2>();
-          leave(ctx, s.empty[used.at]);
-        }
+        ptx::wgmma_wait<1>();  // and so the sums that began before
+        leave(ctx, s.empty[used.at]);
       }
-      ptx::hold(dkey), ptx::hold(dvalue);
+      ptx::hold(dkey);
       ptx::wgmma_fence();
-      start_sum(dvalue, weights, s.dout[r.at]);
       start_sum(dkey, dscores, s.query[r.at]);
       ptx::wgmma_wait<0>();
       ptx::hold(dkey), ptx::hold(dvalue);

@@ -70,20 +70,21 @@ struct FlashMask {
 
   /// scores [64 queries, 2 N keys], or transposed: -inf where the mask hides the key. A loop over parts of 16 columns,
   /// so that the mask's own arithmetic takes few registers beside the sums that wait in most of them.
-  template <bool Transposed, int N>
+  template <bool Transposed, int Room, int N>
   ASHLAR_DEVICE void hide(float (&scores)[N], const FlashFragment& at, int query, int key) const {
-    constexpr int part = N <= 16 ? 4 : 8;
+    constexpr int part = Room > 100 ? N : Room > 40 ? 8 : 2;
     std::uint64_t seen = 0;
 #pragma unroll 1
     for (int begin = 0; begin < N; begin += part) {
-      const int q = query + (Transposed ? 2 * begin : 0), k = key + (Transposed ? 0 : 2 * begin);
-      std::uint32_t bits = 0;
+      const int row = part < 4 ? begin / 2 % 2 * 8 : 0, col = begin / 4 * 8;
+      const int q = query + (Transposed ? col : row), k = key + (Transposed ? row : col);
+      std::uint64_t bits = 0;
 #pragma unroll
-      for (int i = 0; i < part; ++i)
-        bits |=
-            std::uint32_t{visible(q + (Transposed ? at.col(i) : at.row(i)), k + (Transposed ? at.row(i) : at.col(i)))}
-            << i;
-      seen |= std::uint64_t{bits} << begin;
+      for (int i = 0; i < part; ++i) {
+        const bool see = visible(q + (Transposed ? at.col(i) : at.row(i)), k + (Transposed ? at.row(i) : at.col(i)));
+        bits |= std::uint64_t{see} << i;
+      }
+      seen |= bits << begin;
     }
 #pragma unroll
     for (int i = 0; i < N; ++i) scores[i] = seen >> i & 1 ? scores[i] : -std::numeric_limits<float>::infinity();

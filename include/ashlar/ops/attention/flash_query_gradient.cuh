@@ -22,8 +22,10 @@ struct FlashQueryGradient {
   static constexpr int kept = Tuning.kept(), tile = Tuning.tile, stages = Tuning.stages;
   static constexpr int kept_stages = Tuning.kept_stages, warpgroups = Tuning.warpgroups;
   static constexpr int head_dim = Tuning.head_dim, value_dim = Tuning.value_dim;
-  static constexpr int threads = Tuning.threads(), min_blocks = 1, arch = 90;
+  static constexpr int threads = Tuning.threads(), min_blocks = Tuning.blocks, arch = 90;
   static_assert(Tuning.registers_fit());
+  /// Registers that scores, dweights and dquery leave.
+  static constexpr int room = Tuning.consumer_registers - tile - head_dim / 2;
 
   struct Params {
     FlashSizes sizes;
@@ -130,7 +132,7 @@ struct FlashQueryGradient {
         const bool all = mask.all_visible(first, flash_rows, key, tile);
         ptx::wgmma_wait<0>();
         ptx::hold(score), ptx::hold(dweight), ptx::hold(dquery);
-        if (!all) mask.template hide<false>(score, at, first, key);
+        if (!all) mask.template hide<false, room>(score, at, first, key);
 #pragma unroll
         for (int j = 0; j < tile / 2; ++j)
           dweight[j] = ctx.exp2(score[j] * scale2 + lse2[j / 2 % 2]) * (dweight[j] - delta[j / 2 % 2]);

@@ -62,6 +62,12 @@ ASHLAR_DEVICE void to_operand(const float (&x)[N], std::uint32_t (&operand)[N / 
   for (int i = 0; i < N / 2; ++i) operand[i] = ptx::pack(x[2 * i], x[2 * i + 1]);
 }
 
+/// Element i of a result that became an operand, rounded as it was.
+template <int N>
+ASHLAR_DEVICE float from_operand(const std::uint32_t (&operand)[N], int i) {
+  return __builtin_bit_cast(float, i % 2 ? operand[i / 2] & 0xffff0000u : operand[i / 2] << 16);
+}
+
 /// Columns [begin, begin + Cols) of a warpgroup's result [64, 2 N], times factor[0 or 1] (of a thread's two rows), into
 /// rows [row, row + 64) of a tile.
 template <int Rows, int Cols, int N, class Context>

@@ -8,9 +8,17 @@
 
 namespace ashlar::inline v0::ops::cuda {
 
+/// Of element types that the copy engine's kernels don't multiply.
+template <class T>
+void check_kernel(GroupedGemmKernel which) {
+  if (which == GroupedGemmKernel::tma && !std::is_same_v<T, bf16>)
+    fail("GroupedGemm<Tma> multiplies bf16 alone; write GroupedGemm<> for every compute type");
+}
+
 template <class T>
 void grouped_gemm(Cuda::Queue& queue, TensorView<const T, Cuda> x, TensorView<const T, Cuda> w,
                   TensorView<const std::int32_t, Cuda> offsets, TensorView<T, Cuda> y, GroupedGemmKernel which) {
+  check_kernel<T>(which);
   if constexpr (std::is_same_v<T, bf16>)
     if (grouped::takes(which, offsets, x, w, y))
       return grouped::with_plan(y.rows(), w.dim(0), y.cols(), x.cols(),
@@ -22,6 +30,7 @@ template <class T>
 void grouped_gemm_input_gradient(Cuda::Queue& queue, TensorView<const T, Cuda> dy, TensorView<const T, Cuda> w,
                                  TensorView<const std::int32_t, Cuda> offsets, TensorView<T, Cuda> dx, bool accumulate,
                                  GroupedGemmKernel which) {
+  check_kernel<T>(which);
   if constexpr (std::is_same_v<T, bf16>)
     if (grouped::takes(which, offsets, dy, w, dx))
       return grouped::with_plan(dx.rows(), w.dim(0), dx.cols(), dy.cols(), [&]<GroupedGemmPlan Plan>() {
@@ -31,13 +40,44 @@ void grouped_gemm_input_gradient(Cuda::Queue& queue, TensorView<const T, Cuda> d
 }
 
 template <class T>
+void grouped_gemm_input_gradient_of_two(Cuda::Queue& queue, TensorView<const T, Cuda> dy1, TensorView<const T, Cuda> w1,
+                                        TensorView<const T, Cuda> dy2, TensorView<const T, Cuda> w2,
+                                        TensorView<const std::int32_t, Cuda> offsets, TensorView<T, Cuda> dx,
+                                        GroupedGemmKernel which) {
+  check_kernel<T>(which);
+  if constexpr (std::is_same_v<T, bf16>)
+    if (grouped::takes(which, offsets, dy1, w1, dx) && grouped::takes(which, offsets, dy2, w2, dx))
+      return grouped::input_gradient_of_two<grouped_gemm_turns>(queue, dy1, w1, dy2, w2, offsets, dx);
+  kernel::grouped_product<Summed::over_rows>(queue, dy1, w1, offsets, dx, false);
+  kernel::grouped_product<Summed::over_rows>(queue, dy2, w2, offsets, dx, true);
+}
+
+template <class T>
+bool grouped_gemm_swiglu(Cuda::Queue& queue, TensorView<const T, Cuda> x, TensorView<const T, Cuda> w1,
+                         TensorView<const T, Cuda> w3, TensorView<const std::int32_t, Cuda> offsets,
+                         TensorView<T, Cuda> gate, TensorView<T, Cuda> up, TensorView<T, Cuda> h,
+                         GroupedGemmKernel which) {
+  check_kernel<T>(which);
+  if constexpr (std::is_same_v<T, bf16>)
+    if (grouped::takes(which, offsets, x, w1, gate) && grouped::takes(which, offsets, x, w3, up) &&
+        grouped::takes(which, offsets, x, w1, h)) {
+      grouped::gated_output<grouped_gemm_narrow>(queue, x, w1, w3, offsets, gate, up, h);
+      return true;
+    }
+  return false;
+}
+
+template <class T>
 void grouped_gemm_weight_gradient(Cuda::Queue& queue, TensorView<const T, Cuda> dy, TensorView<const T, Cuda> x,
                                   TensorView<const std::int32_t, Cuda> offsets, TensorView<Acc<T>, Cuda> dw,
                                   bool accumulate, GroupedGemmKernel which) {
+  check_kernel<T>(which);
   if constexpr (std::is_same_v<T, bf16>)
-    // A tile of f32 takes long to store, after few rows: always in turns.
+    // A tile of f32 takes long to store, after few rows: always in turns. With very few, storing is all there is.
     if (grouped::takes(which, offsets, dy, x, dw))
-      return grouped::weight_gradient<grouped_gemm_turns>(queue, dy, x, offsets, dw, accumulate);
+      return x.rows() <= 128 * dw.dim(0)
+                 ? grouped::weight_gradient<grouped_gemm_stream_weights>(queue, dy, x, offsets, dw, accumulate)
+                 : grouped::weight_gradient<grouped_gemm_turns>(queue, dy, x, offsets, dw, accumulate);
   kernel::weight_gradient<T>(queue, dy, x, offsets, dw, accumulate);
 }
 

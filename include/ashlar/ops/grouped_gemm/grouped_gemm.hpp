@@ -27,6 +27,16 @@ template <class T>
 void grouped_gemm_weight_gradient(Cuda::Queue&, TensorView<const T, Cuda> dy, TensorView<const T, Cuda> x,
                                   TensorView<const std::int32_t, Cuda> offsets, TensorView<Acc<T>, Cuda> dw,
                                   bool accumulate, GroupedGemmKernel which);
+template <class T>
+void grouped_gemm_input_gradient_of_two(Cuda::Queue&, TensorView<const T, Cuda> dy1, TensorView<const T, Cuda> w1,
+                                        TensorView<const T, Cuda> dy2, TensorView<const T, Cuda> w2,
+                                        TensorView<const std::int32_t, Cuda> offsets, TensorView<T, Cuda> dx,
+                                        GroupedGemmKernel which);
+template <class T>
+bool grouped_gemm_swiglu(Cuda::Queue&, TensorView<const T, Cuda> x, TensorView<const T, Cuda> w1,
+                         TensorView<const T, Cuda> w3, TensorView<const std::int32_t, Cuda> offsets,
+                         TensorView<T, Cuda> gate, TensorView<T, Cuda> up, TensorView<T, Cuda> h,
+                         GroupedGemmKernel which);
 }  // namespace cuda
 
 /// y [R, N] : rows offsets[e] .. offsets[e + 1] are x [R, K] of those rows times w[e]^T, w [E, N, K]. Groups may be
@@ -59,6 +69,38 @@ void grouped_gemm_input_gradient(typename D::Queue& queue, In<T, D> dy, In<T, D>
     cpu::grouped_gemm_input_gradient<T>(dy, w, offsets, dx, accumulate);
   else
     cuda::grouped_gemm_input_gradient<T>(queue, dy, w, offsets, dx, accumulate, which);
+}
+
+/// dx [R, K] = dy1 w1[e] + dy2 w2[e], rounded once where one kernel does both; rows past offsets[E] are set to zero.
+template <class T, class D>
+void grouped_gemm_input_gradient_of_two(typename D::Queue& queue, In<T, D> dy1, In<T, D> w1, In<T, D> dy2, In<T, D> w2,
+                                        In<std::int32_t, D> offsets, TensorView<T, D> dx,
+                                        GroupedGemmKernel which = GroupedGemmKernel::automatic) {
+  check(w1.shape() == w2.shape() && dy1.shape() == dy2.shape() && w1.rank() == 3 && w1.dim(1) == dy1.cols() &&
+            w1.dim(2) == dx.cols() && dx.rows() == dy1.rows(),
+        "grouped_gemm_input_gradient_of_two: dy1, dy2 [R, N], w1, w2 [E, N, K], dx [R, K]");
+  if constexpr (std::is_same_v<D, Cuda>) {
+    cuda::grouped_gemm_input_gradient_of_two<T>(queue, dy1, w1, dy2, w2, offsets, dx, which);
+  } else {
+    grouped_gemm_input_gradient<T, D>(queue, dy1, w1, offsets, dx, false);
+    grouped_gemm_input_gradient<T, D>(queue, dy2, w2, offsets, dx, true);
+  }
+}
+
+/// gate = x w1^T, up = x w3^T and h = silu(gate) up, all [R, F], w1, w3 [E, F, K], where one kernel does all three (h
+/// of the rounded gate and up). Returns false elsewhere, having done nothing: then grouped_gemm does it twice, and
+/// swiglu.
+template <class T, class D>
+[[nodiscard]] bool grouped_gemm_swiglu(typename D::Queue& queue, In<T, D> x, In<T, D> w1, In<T, D> w3,
+                                       In<std::int32_t, D> offsets, TensorView<T, D> gate, TensorView<T, D> up,
+                                       TensorView<T, D> h, GroupedGemmKernel which = GroupedGemmKernel::automatic) {
+  check(w1.rank() == 3 && w1.shape() == w3.shape() && w1.dim(1) == h.cols() && w1.dim(2) == x.cols() &&
+            x.rows() == h.rows() && gate.shape() == h.shape() && up.shape() == h.shape(),
+        "grouped_gemm_swiglu: x [R, K], w1, w3 [E, F, K], gate, up, h [R, F]");
+  if constexpr (std::is_same_v<D, Cuda>)
+    return cuda::grouped_gemm_swiglu<T>(queue, x, w1, w3, offsets, gate, up, h, which);
+  else
+    return false;
 }
 
 /// dw[e] [N, K] (+)= dy^T x over the group's rows. An empty group leaves dw[e] as it was, or, not accumulating, zero.

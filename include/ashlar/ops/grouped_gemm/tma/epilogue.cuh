@@ -1,5 +1,5 @@
 // From registers to the result: a warp rounds its 16 rows slice by slice into shared memory of its own, and the copy
-// engine takes them from there; two slices in turns. What lies outside of the group, or past the last column, the
+// engine takes them from there. What lies outside of the group, or past the last column, the
 // tensor map leaves out. Read next: ops/grouped_gemm/tma/launch.cuh.
 #pragma once
 
@@ -65,12 +65,11 @@ struct OutSlice {
   }
 };
 
-/// How a warp's rows leave: through its two slices in turns, so that one is written while the copy engine reads the
-/// other.
-template <class T>
+/// How a warp's rows leave: through its slices in turns, so that one is written while the copy engine reads the others.
+template <class T, int Slices>
 class SliceStore {
  public:
-  using Staging = OutSlice<T>[2];
+  using Staging = OutSlice<T>[Slices];
   static constexpr int cols = OutSlice<T>::cols;
 
   ASHLAR_DEVICE explicit SliceStore(Staging& staging) : staging_(staging) {}
@@ -78,8 +77,9 @@ class SliceStore {
   /// Columns [from, from + cols) of the warp's rows of sums, by send(slice): one lane stores or adds.
   template <class Context, int N, class Send>
   ASHLAR_DEVICE void put(const Context& ctx, const float (&sums)[N], int from, Send send) {
-    OutSlice<T>& slice = staging_[turn_ ^= 1];
-    if (ctx.lane() == 0) ptx::wait_stores_read<1>();
+    OutSlice<T>& slice = staging_[turn_];
+    if (++turn_ == Slices) turn_ = 0;
+    if (ctx.lane() == 0) ptx::wait_stores_read<Slices - 1>();
     ctx.sync_warp();
     slice.put(ctx, sums, from);
     ptx::fence_async();
@@ -101,10 +101,11 @@ class SliceStore {
 };
 
 /// Rows of the groups, bf16.
+template <GroupedGemmPlan Plan>
 class RowsResult {
  public:
   using Params = ptx::TensorMap;  // ragged, boxes of 16 rows
-  using Staging = SliceStore<bf16>::Staging;
+  using Staging = typename SliceStore<bf16, Plan.slices>::Staging;
 
   template <class Context>
   ASHLAR_DEVICE RowsResult(const Context&, const Problem& p, const Params& map, Staging& staging)
@@ -143,29 +144,28 @@ class RowsResult {
  private:
   const Problem& problem_;
   const Params& map_;
-  SliceStore<bf16> store_;
+  SliceStore<bf16, Plan.slices> store_;
 };
 
-/// A matrix for each group, f32; `Adds`, onto what it is.
-template <bool Adds>
+/// A matrix for each group, f32. BeginsWithIt: the sums begin as what it is; else the copy engine stores, or adds.
+template <GroupedGemmPlan Plan, bool BeginsWithIt>
 class WeightsResult {
  public:
   struct Params {
     ptx::TensorMap map;  // [E, N, K], boxes of 16 rows
     Rows<float> dw;      // the same
   };
-  using Staging = SliceStore<float>::Staging;
+  using Staging = typename SliceStore<float, Plan.slices>::Staging;
 
   template <class Context>
   ASHLAR_DEVICE WeightsResult(const Context&, const Problem& p, const Params& to, Staging& staging)
       : problem_(p), to_(to), store_(staging) {}
 
-  /// Where dw is added to, the sums begin as what it is: read while the other warpgroup multiplies. (The copy engine
-  /// can add, too, at 1.1 TB/s on an H200, a quarter of the memory's rate.) Outside of dw, something that may always be
-  /// read: no copy of it is stored, and the loads need no branch, at which the compiler would give up on wgmma.
+  /// dw is read while the other warpgroup multiplies. Outside of it, something that may always be read: no copy of it
+  /// is stored, and the loads need no branch, at which the compiler would give up on wgmma.
   template <class Context, int Strips, int N>
   ASHLAR_DEVICE bool begin(const Context& ctx, const Tile& tile, int row, float (&sums)[Strips][N]) {
-    if constexpr (!Adds) {
+    if constexpr (!BeginsWithIt) {
       if (tile.steps == 0) clear(sums);
       return false;
     }
@@ -206,7 +206,12 @@ class WeightsResult {
  private:
   const Problem& problem_;
   const Params& to_;
-  SliceStore<float> store_;
+  SliceStore<float, Plan.slices> store_;
 };
+
+template <GroupedGemmPlan Plan>
+using WeightsStored = WeightsResult<Plan, false>;
+template <GroupedGemmPlan Plan>
+using WeightsBegun = WeightsResult<Plan, true>;
 
 }  // namespace ashlar::inline v0::ops::cuda::grouped

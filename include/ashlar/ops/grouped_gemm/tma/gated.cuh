@@ -54,12 +54,13 @@ ASHLAR_DEVICE float silu(const Context& ctx, float x) {
 }
 
 /// gate, up and h from the sums of GatedOutput. Gate and up are rounded first: h is what ops::swiglu makes of them.
+template <GroupedGemmPlan Plan>
 class GatedResult {
  public:
   struct Params {
     ptx::TensorMap gate, up, h;  // ragged, boxes of 16 rows
   };
-  using Staging = SliceStore<bf16>::Staging;
+  using Staging = typename SliceStore<bf16, Plan.slices>::Staging;
 
   template <class Context>
   ASHLAR_DEVICE GatedResult(const Context&, const Problem& p, const Params& maps, Staging& staging)
@@ -104,7 +105,7 @@ class GatedResult {
  private:
   const Problem& problem_;
   const Params& maps_;
-  SliceStore<bf16> store_;
+  SliceStore<bf16, Plan.slices> store_;
 };
 
 }  // namespace ashlar::inline v0::ops::cuda::grouped

@@ -6,7 +6,8 @@
 //                           empty[i]       the next tile's stages          (16 rows a warp)
 //                                          are filled meanwhile
 //
-// Three loops meet at two arrays of barriers, and each finds its tiles by itself. In order of reading: tile_walk.cuh,
+// Three loops meet at two arrays of barriers, and each finds its tiles by itself. In order of reading: tile_order.cuh,
+// tile_walk.cuh,
 // stage.cuh, products.cuh, producer.cuh, consumer.cuh, epilogue.cuh, launch.cuh.
 #pragma once
 
@@ -17,14 +18,15 @@
 
 namespace ashlar::inline v0::ops::cuda::grouped {
 
-template <template <GroupedGemmPlan> class ProductOf, class Result, GroupedGemmPlan Plan>
+template <template <GroupedGemmPlan> class ProductOf, template <GroupedGemmPlan> class ResultOf, GroupedGemmPlan Plan>
 struct GroupedProduct {
   static_assert(Plan.valid());
   static constexpr GroupedGemmPlan plan = Plan;
   static constexpr int stages = Plan.stages;
   using Product = ProductOf<Plan>;
-  using Epilogue = Result;
+  using Epilogue = ResultOf<Plan>;
   using Walk = TileWalk<Product::by, Plan>;
+  using Order = TileSequence<Plan.order>;
   using A = typename Product::A;
   using B = typename Product::B;
 
@@ -43,6 +45,7 @@ struct GroupedProduct {
     typename Epilogue::Staging staging[4 * GroupedGemmPlan::warpgroups];  // a warp has one
     ptx::Barrier full[Plan.stages], empty[Plan.stages];
     typename Turns<Plan>::Shared turns;
+    typename Order::Shared order;
   };
 
   ASHLAR_DEVICE static void run(const Params& p, Simt<Shared>& ctx) {
@@ -52,7 +55,8 @@ struct GroupedProduct {
         ptx::init(s.full[i], 1);
         ptx::init(s.empty[i], Plan.readers());
       }
-      for (auto& barrier : s.turns.of) ptx::init(barrier, 1);
+      Order::init(s.order);
+      Turns<Plan>::init(s.turns);
       ptx::fence_barrier_init();
     }
     ctx.sync();

@@ -11,14 +11,19 @@ namespace ashlar::inline v0::ops {
 ///   ping_pong:   each has a tile of its own, one after the other. One's stores hide under the other's products.
 enum class TileSharing { cooperative, ping_pong };
 
+/// How blocks come by their tiles: each every so many, or from a counter of all (tma/tile_order.cuh).
+enum class TileOrder { strided, drawn };
+
 struct GroupedGemmPlan {
   TileSharing sharing;
   int rows, cols;  // of a tile of the result
   int depth;       // summed indices that a stage has, a multiple of 64: 128 bytes of a row
   int stages;      // loaded ahead
   int band;        // tiles of rows whose tiles of columns come one after another: what they share stays in the L2 cache
+  TileOrder order;
 
   static constexpr int warpgroups = 2;  // that multiply
+  static constexpr int slices = 2;      // that the results of a warp leave through in turns (tma/epilogue.cuh)
   static constexpr int threads() { return 128 * (1 + warpgroups); }
 
   /// A warpgroup's rows of a tile; one wgmma makes 64 of them.
@@ -26,9 +31,10 @@ struct GroupedGemmPlan {
   constexpr int strips() const { return warpgroup_rows() / 64; }
   /// Registers of a thread that hold sums.
   constexpr int sums() const { return strips() * cols / 2; }
-  /// Of a thread, after the start with 168 each. A multiprocessor has 65,536 for the block's three warpgroups.
-  constexpr int consumer_registers() const { return sums() > 160 ? 240 : 232; }
-  constexpr int producer_registers() const { return sums() > 160 ? 24 : 40; }
+  /// Of a thread, after the start with 168 each. A multiprocessor has 65,536 for the block's three warpgroups. Most
+  /// sums and a ring to read: the compiler needs some more.
+  constexpr int consumer_registers() const { return sums() > 160 && order == TileOrder::drawn ? 240 : 232; }
+  constexpr int producer_registers() const { return 504 - warpgroups * consumer_registers(); }
   constexpr int stage_bytes() const { return (rows + cols) * depth * 2; }
   /// Warpgroups that read a stage.
   constexpr int readers() const { return sharing == TileSharing::cooperative ? warpgroups : 1; }

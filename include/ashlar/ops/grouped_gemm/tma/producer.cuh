@@ -4,6 +4,7 @@
 #pragma once
 
 #include "ashlar/ops/grouped_gemm/tma/stage.cuh"
+#include "ashlar/ops/grouped_gemm/tma/tile_order.cuh"
 #include "ashlar/ops/grouped_gemm/tma/tile_walk.cuh"
 
 namespace ashlar::inline v0::ops::cuda::grouped {
@@ -12,9 +13,10 @@ template <class Kernel>
 ASHLAR_DEVICE void produce(const typename Kernel::Params& p, Simt<typename Kernel::Shared>& ctx) {
   typename Kernel::Shared& s = ctx.shared();
   typename Kernel::Walk walk(ctx, p.problem);
+  typename Kernel::Order order(ctx, s.order, p.problem.counter, p.problem.blocks);
   Place<Kernel::stages> place;
   Tile tile;
-  for (int index = static_cast<int>(ctx.block_x()); walk.find(ctx, index, tile); index += p.problem.blocks) {
+  while (walk.find(ctx, order.draw(ctx), tile)) {
     if (ctx.lane() == 0)
       for (int step = 0; step < tile.steps; ++step, place.next()) {
         ptx::wait(s.empty[place.stage], place.parity ^ 1);  // the first time round, nobody has to leave

@@ -51,6 +51,23 @@ struct InputGradient {
   }
 };
 
+/// dx = dy1 w1 + dy2 w2: first the steps of one pair, then those of the other, into the same sums.
+template <GroupedGemmPlan Plan>
+struct InputGradientOfTwo {
+  using One = InputGradient<Plan>;
+  static constexpr Grouped by = Grouped::result;
+  using A = typename One::A;
+  using B = typename One::B;
+  struct Factors {
+    typename One::Factors pair[2];
+  };
+
+  ASHLAR_DEVICE static void load(const Factors& f, const Tile& t, int step, A& a, B& b, ptx::Barrier& full) {
+    const int second = step >= t.steps / 2;
+    One::load(f.pair[second], t, step - second * (t.steps / 2), a, b, full);
+  }
+};
+
 template <GroupedGemmPlan Plan>
 struct WeightGradient {
   static constexpr Grouped by = Grouped::sum;

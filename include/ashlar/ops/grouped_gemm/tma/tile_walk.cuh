@@ -1,7 +1,6 @@
-// Which tiles a block makes. The grid is as large as the GPU, and block b takes tiles b, b + blocks, b + 2 blocks, ...
-// of the tiles of all groups in order. How many tiles a group has is known on the device alone, so every warp that
-// needs to know walks along the group ends by itself, 32 groups at a time, a lane each. Nothing is exchanged. Read
-// next: ops/grouped_gemm/tma/producer.cuh.
+// Where a tile is, given its number. The tiles of all groups have numbers in order; how many a group has is known on
+// the device alone, so every warp that needs to know walks along the group ends by itself, 32 groups at a time, a lane
+// each. Nothing is exchanged. Read next: ops/grouped_gemm/tma/producer.cuh.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +21,7 @@ struct Problem {
   int depth;        // summed indices, unless the groups have them
   int blocks;       // of the launch
   bool accumulate;  // into the result
+  int* counter;     // of tiles that were drawn (TileOrder::drawn): 0
 };
 
 /// A tile of the result: from (row, col) on, of a group that has the rows [begin, begin + rows) of the input.
