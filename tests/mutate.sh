@@ -103,7 +103,7 @@ baseline() {
 
 # mutate ID: prints its line.
 mutate() {
-  local id=$1 source filter='' must_compile=1 shadow=$work/shadow/$1 begin=$SECONDS status log=$work/result/$1.log
+  local id=$1 source filter='' must_compile=1 shadow=$work/shadow/$1 begin status log=$work/result/$1.log
   read -r source filter <<<"${test[$id]}"
   [ "$filter" = "does not compile" ] && must_compile=0 filter=''
   if [ ! -f "$tree/$source" ] || [[ ${file[$id]} != include/* ]] ||
@@ -112,7 +112,7 @@ mutate() {
   elif ! baseline "$source" "$filter" >"$log"; then
     cat "$log"
     echo "ERROR $id: $source does not pass without the edit"
-  elif ! compile "$source" "$shadow/program" "-I$shadow/include" >"$log" 2>&1; then
+  elif begin=$SECONDS && ! compile "$source" "$shadow/program" "-I$shadow/include" >"$log" 2>&1; then
     if [ $must_compile = 0 ]; then
       echo "killed $id by the compiler in $((SECONDS - begin)) s"
     else
