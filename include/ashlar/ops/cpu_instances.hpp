@@ -63,8 +63,11 @@ ASHLAR_INSTANCE decltype(cross_entropy_backward<float>) cross_entropy_backward<f
 ASHLAR_INSTANCE decltype(cross_entropy_backward<bf16>) cross_entropy_backward<bf16>;
 ASHLAR_INSTANCE decltype(add<float>) add<float>;
 ASHLAR_INSTANCE decltype(add<bf16>) add<bf16>;
+ASHLAR_INSTANCE decltype(cast<float, float>) cast<float, float>;
 ASHLAR_INSTANCE decltype(cast<float, bf16>) cast<float, bf16>;
 ASHLAR_INSTANCE decltype(cast<bf16, float>) cast<bf16, float>;
+ASHLAR_INSTANCE decltype(scale_rows<float>) scale_rows<float>;
+ASHLAR_INSTANCE decltype(scale_rows<bf16>) scale_rows<bf16>;
 ASHLAR_INSTANCE decltype(sum<float>) sum<float>;
 ASHLAR_INSTANCE decltype(count_non_finite<float>) count_non_finite<float>;
 ASHLAR_INSTANCE decltype(count_non_finite<bf16>) count_non_finite<bf16>;
