@@ -1,7 +1,7 @@
 // The joint model on every kind of layout, and with every checkpointing mode, against one rank; and its plan.
+#include "ashlar/train/plan.hpp"
 #include "models/joint_recipe.hpp"
 #include "train/equivalence.hpp"
-#include "train/plan.hpp"
 
 using namespace ashlar;
 using test::Images;
