@@ -11,9 +11,10 @@ using test::TestTensor;
 
 TEMPLATE_TEST_CASE("modulation on Cuda agrees with Cpu", "[modulation]", float, double, bf16) {
   using T = TestType;
-  for (const auto& [rows, cols, of, count] :
-       {std::tuple<index_t, index_t, ops::SequenceRows, index_t>{0, 5, {0, 3}, 2}, {1, 1, {2, 3}, 1},
-        {7, 37, {2, 4}, 4}, {12, 300, {0, 6}, 2}})
+  for (const auto& [rows, cols, of, count] : {std::tuple<index_t, index_t, ops::SequenceRows, index_t>{0, 5, {0, 3}, 2},
+                                              {1, 1, {2, 3}, 1},
+                                              {7, 37, {2, 4}, 4},
+                                              {12, 300, {0, 6}, 2}})
     for (const auto layout : test::layouts) {
       TestTensor<T> x({rows, cols}), f({rows, cols}), vectors({count, cols}), other({count, cols}), start({rows, cols});
       x.randomise(1);

@@ -52,7 +52,8 @@ class Reference {
     for (int l = 0; l < 2; ++l) double_block(x, active, "double_blocks." + std::to_string(l) + ".");
     for (int l = 0; l < 2; ++l) single_block(x, active, "single_blocks." + std::to_string(l) + ".");
     const Row m = times(active, "final_modulation");
-    const Rows out = times(norm(x[0], m, 0, 1), "image_out"), want = rows(batch.targets, batch.image_len, batch.channels);
+    const Rows out = times(norm(x[0], m, 0, 1), "image_out"),
+               want = rows(batch.targets, batch.image_len, batch.channels);
     double sum = 0;
     for (std::size_t i = 0; i < out.size(); ++i)
       for (std::size_t k = 0; k < out[i].size(); ++k)

@@ -105,10 +105,12 @@ TEST_CASE("text whose rows tp does not divide is refused in words") {
 }
 
 TEST_CASE("a rank of the joint model holds what was planned") {
-  for (const auto& [ranks, config] : {equivalence::Layout{1, layout(1, 1, 1, 1)}, {2, layout(1, 1, 1, 2)},
-                                      {2, layout(1, 1, 2, 1, "1F1B", "full")}, {2, layout(2, 1, 1, 1)}}) {
+  for (const auto& [ranks, config] : {equivalence::Layout{1, layout(1, 1, 1, 1)},
+                                      {2, layout(1, 1, 1, 2)},
+                                      {2, layout(1, 1, 2, 1, "1F1B", "full")},
+                                      {2, layout(2, 1, 1, 1)}}) {
     CAPTURE(equivalence::describe(config, ranks));
-    const Plan plan = make_plan<ModelOf<Images<Meta>, Meta, float>>([&, c = config, n = ranks]() mutable {
+    const Plan plan = make_plan<ModelOf<Images<Cpu>, Meta, float>>([&, c = config, n = ranks]() mutable {
       c.plan.world_size = n;
       return c;
     }());

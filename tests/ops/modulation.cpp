@@ -16,10 +16,12 @@ using test::TestTensor;
 TEMPLATE_TEST_CASE("modulate and add_gated equal their formulas, also in place", "[modulation]", double, float, bf16) {
   using T = TestType;
   Cpu::Queue queue;
-  for (const auto& [rows, cols, of, count] :
-       {std::tuple<index_t, index_t, SequenceRows, index_t>{0, 3, {0, 2}, 1}, {1, 1, {0, 1}, 1}, {5, 7, {2, 3}, 3},
-        {8, 65, {0, 4}, 2}}) {
-    TestTensor<T> x({rows, cols}, 3), f({rows, cols}), scale({count, cols}, 2), shift({count, cols}), y({rows, cols}, 1);
+  for (const auto& [rows, cols, of, count] : {std::tuple<index_t, index_t, SequenceRows, index_t>{0, 3, {0, 2}, 1},
+                                              {1, 1, {0, 1}, 1},
+                                              {5, 7, {2, 3}, 3},
+                                              {8, 65, {0, 4}, 2}}) {
+    TestTensor<T> x({rows, cols}, 3), f({rows, cols}), scale({count, cols}, 2), shift({count, cols}),
+        y({rows, cols}, 1);
     TestTensor<Acc<T>> statistics({rows, 2});
     x.randomise(1);
     f.randomise(2);

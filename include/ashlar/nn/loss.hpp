@@ -25,7 +25,7 @@ struct LogitsChunk {
   TensorView<const std::int32_t, D> targets;             // [n]; ops::ignore_index counts for nothing
   /// [n], what each target counts; empty: 1 each. Loss and dlogits are multiplied by it after the function.
   TensorView<const float, D> weights;
-  index_t first_row = 0;                                 // the chunk's place among the micro-batch's rows
+  index_t first_row = 0;  // the chunk's place among the micro-batch's rows
   index_t first_id = 0;
   double scale = 1;                              // the gradient is to be multiplied by this
   TensorView<typename E::Compute, D> dlogits;    // [n, V / tp]: to be written; empty: only the loss is wanted

@@ -11,8 +11,8 @@
 
 namespace ashlar::inline v0 {
 
-/// Of each stream, with its six vectors of the condition: h = x + gate1 attention(norm(x; shift1, scale1)), y = h + gate2
-/// feed_forward(norm(h; shift2, scale2)). The condition passes through.
+/// Of each stream, with its six vectors of the condition: h = x + gate1 attention(norm(x; shift1, scale1)), y = h +
+/// gate2 feed_forward(norm(h; shift2, scale2)). The condition passes through.
 template <class E>
 class DoubleStreamBlock {
  public:

@@ -29,8 +29,7 @@ class JointFront {
       : sizes_(s),
         image_(d, "image_in", s.dim, s.channels, LinearKind::replicated, Initializer::truncated_normal(0.02, 2)),
         text_(d, "text_in", s.dim, s.text_channels, LinearKind::replicated, Initializer::truncated_normal(0.02, 2)),
-        time1_(d, "time_in.w1", s.dim, s.time_features, LinearKind::replicated,
-               Initializer::truncated_normal(0.02, 2)),
+        time1_(d, "time_in.w1", s.dim, s.time_features, LinearKind::replicated, Initializer::truncated_normal(0.02, 2)),
         time2_(d, "time_in.w2", s.dim, s.dim, LinearKind::replicated, Initializer::truncated_normal(0.02, 2)) {}
 
   template <class Batch>
@@ -143,7 +142,8 @@ class JointBack {
     if (!c.saving()) p.gradient = {};
     p.loss = mine;
     objective(c, p);
-    if (tensor_parallel(c)) c.tensor_parallel.all_gather(static_cast<const A*>(mine.data()), losses.data(), rows).wait();
+    if (tensor_parallel(c))
+      c.tensor_parallel.all_gather(static_cast<const A*>(mine.data()), losses.data(), rows).wait();
     auto workspace = c.template scratch<double>({ops::sum_workspace<D>(losses.count())});
     ops::sum(c.queue, TensorView<const A, D>(losses), total, workspace);
   }

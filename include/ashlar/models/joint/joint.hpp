@@ -38,8 +38,8 @@ struct Joint {
   static void add_layer(Blocks& blocks, Declarations<E>& d, const Sizes& sizes, const Shared&, int l, const Mesh& mesh,
                         const UnitOptions& options) {
     const bool both = l >= sizes.double_blocks;
-    const std::string name = both ? "single_blocks." + std::to_string(l - sizes.double_blocks)
-                                  : "double_blocks." + std::to_string(l);
+    const std::string name =
+        both ? "single_blocks." + std::to_string(l - sizes.double_blocks) : "double_blocks." + std::to_string(l);
     if (both)
       blocks.template add<1>(d, name, mesh, options, d.in(name), sizes, Sizes::depth_std(l));
     else

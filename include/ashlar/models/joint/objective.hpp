@@ -12,12 +12,12 @@ namespace ashlar::inline v0 {
 /// Predictions for rows of latents: under tp this rank's part of the micro-batch's, from first_row on.
 template <class E>
 struct Prediction {
-  typename E::ConstView values;                              // [n, channels]
-  typename E::template ViewOf<const float> target;           // [n, channels]
-  index_t first_row = 0;                                     // among the micro-batch's rows of latents
-  double scale = 1;                                          // the gradient is to be multiplied by this
-  typename E::View gradient;                                 // [n, channels]: to be written; empty: not wanted
-  typename E::template ViewOf<typename E::Master> loss;      // [n]: to be written, unscaled
+  typename E::ConstView values;                          // [n, channels]
+  typename E::template ViewOf<const float> target;       // [n, channels]
+  index_t first_row = 0;                                 // among the micro-batch's rows of latents
+  double scale = 1;                                      // the gradient is to be multiplied by this
+  typename E::View gradient;                             // [n, channels]: to be written; empty: not wanted
+  typename E::template ViewOf<typename E::Master> loss;  // [n]: to be written, unscaled
 };
 
 template <class E>

@@ -1,5 +1,5 @@
-// RandomLatents: images that are noise around a direction which their text names, for tests and trials of a joint model.
-// Read next: models/joint/batch.hpp.
+// RandomLatents: images that are noise around a direction which their text names, for tests and trials of a joint
+// model. Read next: models/joint/batch.hpp.
 #pragma once
 
 #include <cmath>
@@ -19,8 +19,8 @@ class RandomLatents final : public Source<LatentBatch<HostArray>> {
       : seed_(seed), sizes_(sizes), image_len_(image_len) {}
 
   LatentBatch<HostArray> read(std::int64_t first, index_t rows) const override {
-    LatentBatch<HostArray> batch{rows, image_len_, sizes_.text_len, sizes_.channels, sizes_.text_channels,
-                                 {},   {},         {},              {}};
+    LatentBatch<HostArray> batch{rows, image_len_, sizes_.text_len, sizes_.channels, sizes_.text_channels, {}, {},
+                                 {},   {}};
     for (index_t r = 0; r < rows; ++r) {
       const RandomStream stream(seed_, static_cast<std::uint64_t>(first + r));
       std::uint64_t drawn = 0;

@@ -1,4 +1,5 @@
-// ImageText: what flows through the blocks of a joint model of images and text. Read next: models/joint/double_stream.hpp.
+// ImageText: what flows through the blocks of a joint model of images and text. Read next:
+// models/joint/double_stream.hpp.
 #pragma once
 
 #include "ashlar/core/environment.hpp"

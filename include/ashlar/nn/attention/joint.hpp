@@ -1,5 +1,5 @@
-// Joint attention: text and image have projections of their own, or share them, and attend to each other as one sequence
-// (Esser et al. 2024, arXiv:2403.03206). Heads are cut over tp. Read next: nn/attention/core.hpp.
+// Joint attention: text and image have projections of their own, or share them, and attend to each other as one
+// sequence (Esser et al. 2024, arXiv:2403.03206). Heads are cut over tp. Read next: nn/attention/core.hpp.
 #pragma once
 
 #include <cmath>
@@ -56,9 +56,9 @@ class JointAttention {
       ArenaScope scope(c.scratch_arena());
       Pair<View> part{c.scratch({c.sequences(0).rows(), saved.core.query.cols()}),
                       c.scratch({c.sequences(1).rows(), saved.core.query.cols()})};
-      for (const auto& [weight, to] :
-           {std::pair(&Projections::wq, saved.core.query), {&Projections::wk, saved.core.key},
-            {&Projections::wv, saved.core.value}}) {
+      for (const auto& [weight, to] : {std::pair(&Projections::wq, saved.core.query),
+                                       {&Projections::wk, saved.core.key},
+                                       {&Projections::wv, saved.core.value}}) {
         (image_.*weight).forward(c, saved.all.image, part.image);
         (text().*weight).forward(c, saved.all.text, part.text);
         join(c, part, to);

@@ -21,8 +21,8 @@ template <class T>
 void silu_backward(Cuda::Queue&, TensorView<const T, Cuda> dy, TensorView<const T, Cuda> x, TensorView<T, Cuda> dx);
 }  // namespace cuda
 
-/// out [B, F] = cosines, then sines, of the timesteps t [B] in [0, 1] at F / 2 frequencies (ops/conditioning/timestep.hpp;
-/// Vaswani et al. 2017, arXiv:1706.03762, section 3.5).
+/// out [B, F] = cosines, then sines, of the timesteps t [B] in [0, 1] at F / 2 frequencies
+/// (ops/conditioning/timestep.hpp; Vaswani et al. 2017, arXiv:1706.03762, section 3.5).
 template <class T, class D>
 void timestep_features(typename D::Queue& queue, In<float, D> t, TensorView<T, D> out) {
   check(out.rows() == t.count() && out.cols() % 2 == 0 && out.contiguous(),

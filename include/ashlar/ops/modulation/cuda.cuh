@@ -182,23 +182,23 @@ void modulate_backward(Cuda::Queue& queue, TensorView<const T, Cuda> dy, TensorV
       queue, {x.rows()}, {rows_of(dy), rows_of(x), rows_of(scale), rows_of(statistics), rows_of(dx), of, x.cols()});
   using Sums = kernel::ModulationSums<T>;
   const index_t tiles = ceil_div(x.cols(), index_t{Sums::threads});
-  launch<Sums>(queue, {dshift.rows() * tiles},
-               {rows_of(dy), rows_of(x), rows_of(statistics), rows_of(dshift), rows_of(dscale), of, x.rows(), x.cols(),
-                tiles});
+  launch<Sums>(
+      queue, {dshift.rows() * tiles},
+      {rows_of(dy), rows_of(x), rows_of(statistics), rows_of(dshift), rows_of(dscale), of, x.rows(), x.cols(), tiles});
 }
 
 template <class T>
 void add_gated(Cuda::Queue& queue, TensorView<const T, Cuda> x, TensorView<const T, Cuda> f,
                TensorView<const T, Cuda> gate, SequenceRows of, TensorView<T, Cuda> out) {
-  launch<kernel::AddGated<T>>(queue, {x.rows()},
-                              {rows_of(x), rows_of(f), rows_of(gate), rows_of(out), of, x.cols()});
+  launch<kernel::AddGated<T>>(queue, {x.rows()}, {rows_of(x), rows_of(f), rows_of(gate), rows_of(out), of, x.cols()});
 }
 
 template <class T>
 void add_gated_backward(Cuda::Queue& queue, TensorView<const T, Cuda> dout, TensorView<const T, Cuda> f,
                         TensorView<const T, Cuda> gate, SequenceRows of, TensorView<T, Cuda> df,
                         TensorView<T, Cuda> dgate) {
-  launch<kernel::AddGated<T>>(queue, {f.rows()}, {{nullptr, 0}, rows_of(dout), rows_of(gate), rows_of(df), of, f.cols()});
+  launch<kernel::AddGated<T>>(queue, {f.rows()},
+                              {{nullptr, 0}, rows_of(dout), rows_of(gate), rows_of(df), of, f.cols()});
   using Sums = kernel::GateSums<T>;
   const index_t tiles = ceil_div(f.cols(), index_t{Sums::threads});
   launch<Sums>(queue, {dgate.rows() * tiles},

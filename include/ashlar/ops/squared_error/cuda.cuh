@@ -46,8 +46,7 @@ template <class T>
 void squared_error(Cuda::Queue& queue, TensorView<const T, Cuda> x, TensorView<const float, Cuda> target, double scale,
                    TensorView<T, Cuda> dx, TensorView<Acc<T>, Cuda> loss) {
   launch<kernel::SquaredError<T>>(
-      queue, {x.rows()},
-      {rows_of(x), rows_of(target), rows_of(dx), loss.data(), x.cols(), static_cast<Acc<T>>(scale)});
+      queue, {x.rows()}, {rows_of(x), rows_of(target), rows_of(dx), loss.data(), x.cols(), static_cast<Acc<T>>(scale)});
 }
 
 }  // namespace ashlar::inline v0::ops::cuda
