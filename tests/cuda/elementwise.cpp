@@ -115,3 +115,25 @@ TEMPLATE_TEST_CASE("count_non_finite on Cuda agrees with Cpu", "[elementwise]", 
         0);
   });
 }
+
+TEMPLATE_TEST_CASE("scale_rows on Cuda agrees with Cpu", "[elementwise]", float, double, bf16) {
+  using T = TestType;
+  for (const index_t rows : {0, 1, 9})
+    for (const index_t cols : {1, 37, 1200})
+      for (const auto layout : test::layouts) {
+        TestTensor<T> x({rows, cols});
+        TestTensor<float> weights({rows});
+        x.randomise(1);
+        weights.randomise(2);
+        if (rows > 2) weights.at(2) = 0;
+        test::agrees_with_cpu(
+            [&](auto device) {
+              using D = decltype(device);
+              DeviceTensor<T, D> out(x, layout);
+              DeviceTensor<float, D> w(weights, layout);
+              ops::scale_rows<T, D>(test::queue<D>(), out.view(), w);
+              return Results{{out.values()}};
+            },
+            test::tolerance<T>);
+      }
+}

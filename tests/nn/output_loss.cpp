@@ -48,6 +48,38 @@ TEST_CASE("the loss's gradients over several chunks of rows") {
   test::GradientLaw<E>(s).check();
 }
 
+TEST_CASE("the gradients of a loss whose targets have weights, over several chunks of rows") {
+  LossSubject s(300, 2, 24);
+  std::vector<float> weights(300);
+  for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<float>(i % 4) / 2;
+  s.targets.weights = {weights.data(), {300}};
+  test::GradientLaw<E>(s).check();
+}
+
+TEST_CASE("weights of 1 and 0 are as none and as ignored targets, for any loss") {
+  const LossFunction<E> sum_of_logits = [](Context<E>&, const LogitsChunk<E>& k) {
+    for (index_t i = 0; i < k.targets.count(); ++i) {
+      k.loss.data()[i] = 0;
+      for (index_t v = 0; v < k.logits.cols(); ++v) {
+        if (k.targets.data()[i] >= 0) k.loss.data()[i] += k.logits.row(i)[v];
+        if (k.dlogits) k.dlogits.row(i)[v] = k.targets.data()[i] >= 0 ? k.scale : 0;
+      }
+    }
+  };
+  for (const LossFunction<E>& loss : {LossFunction<E>(CrossEntropy{}), sum_of_logits}) {
+    LossSubject weighted(11, 4, 9, nullptr, loss), ignored(11, 4, 9, nullptr, loss);
+    std::vector<float> weights(11, 1);
+    for (const std::size_t i : {0, 4}) {
+      weights[i] = 0;
+      ignored.ids[0][i] = ops::ignore_index;
+    }
+    test::GradientLaw<E> none(ignored), with(weighted);
+    CHECK(with.evaluate() != none.evaluate());
+    weighted.targets.weights = {weights.data(), {11}};
+    CHECK(with.evaluate() == none.evaluate());
+  }
+}
+
 TEST_CASE("the gradients of a loss whose projection is another module's table") {
   Parameter<E> table;
   LossSubject s(11, 4, 9, &table);

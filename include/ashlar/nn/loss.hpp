@@ -23,8 +23,9 @@ struct LogitsChunk {
   using D = typename E::Device;
   TensorView<const Acc<typename E::Compute>, D> logits;  // [n, V / tp]
   TensorView<const std::int32_t, D> targets;             // [n]; ops::ignore_index counts for nothing
-  TensorView<const float, D> weights;                    // [n], what each target counts; empty: 1 each
-  index_t first_row = 0;                                 // the chunk's place among the micro-batch's rows
+  /// [n], what each target counts; empty: 1 each. Loss and dlogits are multiplied by it after the function.
+  TensorView<const float, D> weights;
+  index_t first_row = 0;  // the chunk's place among the micro-batch's rows
   index_t first_id = 0;
   double scale = 1;                              // the gradient is to be multiplied by this
   TensorView<typename E::Compute, D> dlogits;    // [n, V / tp]: to be written; empty: only the loss is wanted

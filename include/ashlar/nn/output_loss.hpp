@@ -40,7 +40,8 @@ class OutputLoss {
     if (!tied) d.add(own_, {"output.weight", {vocab_size, dim}, output_initializer(dim), {{Axis::tp, 0}}, false});
   }
 
-  /// Adds the summed loss of the micro-batch's valid tokens to total[0] (unscaled; the same on every rank of tp). While
+  /// Adds the summed loss of the micro-batch's valid tokens, each times its weight, to total[0] (unscaled; the same on
+  /// every rank of tp). The weights are applied here, so that no loss function needs to know of them. While
   /// saving, also accumulates the projection's gradient and keeps what backward needs.
   void forward(Context<E>& c, ConstView x, const Targets<D>& targets, const LossFunction<E>& loss,
                TensorView<double, D> total, Saved& saved) {
@@ -130,6 +131,10 @@ class OutputLoss {
         k.dlogits = aligned_rows<T>(c, shape);
     }
     loss(c, k);
+    if (k.weights) {
+      ops::scale_rows<A, D>(c.queue, losses.reshaped({x.rows(), 1}), k.weights);
+      if (c.saving()) ops::scale_rows<T, D>(c.queue, k.dlogits, k.weights);
+    }
     if (!c.saving()) return;
     ops::matmul<T>(c.queue, k.dlogits, ops::Transpose::no, weight_->value, ops::Transpose::no, dx);
     ops::matmul<T>(c.queue, k.dlogits, ops::Transpose::yes, x, ops::Transpose::no, weight_->gradient, 1);

@@ -7,6 +7,7 @@
 #include "ashlar/ops/attention/cpu_backward.hpp"
 #include "ashlar/ops/attention/local_masks.hpp"
 #include "ashlar/ops/attention/mask.hpp"
+#include "ashlar/ops/conditioning/cpu.hpp"
 #include "ashlar/ops/cross_entropy/cpu.hpp"
 #include "ashlar/ops/elementwise/cpu.hpp"
 #include "ashlar/ops/embedding/cpu.hpp"
@@ -15,10 +16,12 @@
 #include "ashlar/ops/heads/cpu.hpp"
 #include "ashlar/ops/load_balance/cpu.hpp"
 #include "ashlar/ops/matmul/cpu.hpp"
+#include "ashlar/ops/modulation/cpu.hpp"
 #include "ashlar/ops/permutation/cpu.hpp"
 #include "ashlar/ops/rms_norm/cpu.hpp"
 #include "ashlar/ops/rope/cpu.hpp"
 #include "ashlar/ops/router/cpu.hpp"
+#include "ashlar/ops/squared_error/cpu.hpp"
 #include "ashlar/ops/swiglu/cpu.hpp"
 
 namespace ashlar::inline v0::ops::cpu {
@@ -48,14 +51,23 @@ ASHLAR_INSTANCE decltype(attention_backward<Chunked<BlockCausal>, float>)
 ASHLAR_INSTANCE decltype(attention_backward<Chunked<BlockCausal>, bf16>) attention_backward<Chunked<BlockCausal>, bf16>;
 ASHLAR_INSTANCE decltype(attention_delta<float>) attention_delta<float>;
 ASHLAR_INSTANCE decltype(attention_delta<bf16>) attention_delta<bf16>;
+ASHLAR_INSTANCE decltype(timestep_features<float>) timestep_features<float>;
+ASHLAR_INSTANCE decltype(timestep_features<bf16>) timestep_features<bf16>;
+ASHLAR_INSTANCE decltype(silu<float>) silu<float>;
+ASHLAR_INSTANCE decltype(silu<bf16>) silu<bf16>;
+ASHLAR_INSTANCE decltype(silu_backward<float>) silu_backward<float>;
+ASHLAR_INSTANCE decltype(silu_backward<bf16>) silu_backward<bf16>;
 ASHLAR_INSTANCE decltype(cross_entropy_statistics<float>) cross_entropy_statistics<float>;
 ASHLAR_INSTANCE decltype(cross_entropy_merge<float>) cross_entropy_merge<float>;
 ASHLAR_INSTANCE decltype(cross_entropy_backward<float>) cross_entropy_backward<float>;
 ASHLAR_INSTANCE decltype(cross_entropy_backward<bf16>) cross_entropy_backward<bf16>;
 ASHLAR_INSTANCE decltype(add<float>) add<float>;
 ASHLAR_INSTANCE decltype(add<bf16>) add<bf16>;
+ASHLAR_INSTANCE decltype(cast<float, float>) cast<float, float>;
 ASHLAR_INSTANCE decltype(cast<float, bf16>) cast<float, bf16>;
 ASHLAR_INSTANCE decltype(cast<bf16, float>) cast<bf16, float>;
+ASHLAR_INSTANCE decltype(scale_rows<float>) scale_rows<float>;
+ASHLAR_INSTANCE decltype(scale_rows<bf16>) scale_rows<bf16>;
 ASHLAR_INSTANCE decltype(sum<float>) sum<float>;
 ASHLAR_INSTANCE decltype(count_non_finite<float>) count_non_finite<float>;
 ASHLAR_INSTANCE decltype(count_non_finite<bf16>) count_non_finite<bf16>;
@@ -73,6 +85,16 @@ ASHLAR_INSTANCE decltype(grouped_gemm_weight_gradient<float>) grouped_gemm_weigh
 ASHLAR_INSTANCE decltype(grouped_gemm_weight_gradient<bf16>) grouped_gemm_weight_gradient<bf16>;
 ASHLAR_INSTANCE decltype(move_heads<float>) move_heads<float>;
 ASHLAR_INSTANCE decltype(move_heads<bf16>) move_heads<bf16>;
+ASHLAR_INSTANCE decltype(modulate<float>) modulate<float>;
+ASHLAR_INSTANCE decltype(modulate<bf16>) modulate<bf16>;
+ASHLAR_INSTANCE decltype(modulate_backward<float>) modulate_backward<float>;
+ASHLAR_INSTANCE decltype(modulate_backward<bf16>) modulate_backward<bf16>;
+ASHLAR_INSTANCE decltype(add_gated<float>) add_gated<float>;
+ASHLAR_INSTANCE decltype(add_gated<bf16>) add_gated<bf16>;
+ASHLAR_INSTANCE decltype(add_gated_backward<float>) add_gated_backward<float>;
+ASHLAR_INSTANCE decltype(add_gated_backward<bf16>) add_gated_backward<bf16>;
+ASHLAR_INSTANCE decltype(squared_error<float>) squared_error<float>;
+ASHLAR_INSTANCE decltype(squared_error<bf16>) squared_error<bf16>;
 ASHLAR_INSTANCE decltype(update_expert_bias<float>) update_expert_bias<float>;
 ASHLAR_INSTANCE decltype(product<float, float>) product<float, float>;
 ASHLAR_INSTANCE decltype(product<bf16, bf16>) product<bf16, bf16>;

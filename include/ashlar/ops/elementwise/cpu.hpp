@@ -29,6 +29,18 @@ void cast(TensorView<const From, Cpu> x, TensorView<To, Cpu> out) {
   for (index_t i = 0; i < n; ++i) to[i] = static_cast<To>(from[i]);
 }
 
+template <class T>
+void scale_rows(TensorView<T, Cpu> x, TensorView<const float, Cpu> weights) {
+  using A = Acc<T>;
+  const index_t rows = x.rows(), cols = x.cols();
+  ASHLAR_OMP(parallel for if (worth_a_fork(rows * cols)))
+  for (index_t i = 0; i < rows; ++i) {
+    T* const row = x.row(i);
+    const A w = A(weights.data()[i]);
+    for (index_t c = 0; c < cols; ++c) row[c] = w == A(0) ? T(A(0)) : T(A(row[c]) * w);
+  }
+}
+
 template <class A>
 void sum(TensorView<const A, Cpu> x, TensorView<double, Cpu> total) {
   const A* const v = x.data();

@@ -65,6 +65,30 @@ struct Cast {
   }
 };
 
+/// A thread has elements of the rows, one at a time: rows need not be aligned.
+template <class T>
+struct ScaleRows {
+  using A = Acc<T>;
+  struct Params {
+    Rows<T> x;
+    const float* weights;
+    index_t cols, n;
+  };
+  using Shared = NoShared;
+  static constexpr int threads = elementwise_tuning.threads;
+  static constexpr int tile = threads * elementwise_tuning.packs_per_thread;
+
+  ASHLAR_DEVICE static void run(const Params& p, Simt<Shared>& ctx) {
+    for (int k = 0; k < elementwise_tuning.packs_per_thread; ++k) {
+      const index_t i = ctx.block_x() * tile + k * threads + ctx.thread();
+      if (i >= p.n) return;
+      const A w = A(ctx.load(p.weights + i / p.cols));
+      T* const x = p.x[i / p.cols] + i % p.cols;
+      ctx.store(x, w == A(0) ? T(A(0)) : T(A(ctx.load(x)) * w));
+    }
+  }
+};
+
 template <class T>
 struct CountNonFinite {
   struct Params {
@@ -114,6 +138,12 @@ void cast(Cuda::Queue& queue, TensorView<const From, Cuda> x, TensorView<To, Cud
   using Kernel = kernel::Cast<From, To>;
   launch<Kernel>(queue, {ceil_div(out.count(), Kernel::tile)},
                  {x.data(), out.data(), out.count(), packs_aligned<Kernel::width>(x, out)});
+}
+
+template <class T>
+void scale_rows(Cuda::Queue& queue, TensorView<T, Cuda> x, TensorView<const float, Cuda> weights) {
+  using Kernel = kernel::ScaleRows<T>;
+  launch<Kernel>(queue, {ceil_div(x.count(), Kernel::tile)}, {rows_of(x), weights.data(), x.cols(), x.count()});
 }
 
 template <class A>

@@ -1,4 +1,4 @@
-// Passes over contiguous tensors: add, cast, sum, and the count of values that are not finite. Read next:
+// Passes over tensors: add, cast, scale_rows, sum, and the count of values that are not finite. Read next:
 // ops/elementwise/cpu.hpp.
 #pragma once
 
@@ -19,6 +19,8 @@ template <class T>
 void add(Cuda::Queue&, TensorView<const T, Cuda> a, TensorView<const T, Cuda> b, TensorView<T, Cuda> out);
 template <class From, class To>
 void cast(Cuda::Queue&, TensorView<const From, Cuda> x, TensorView<To, Cuda> out);
+template <class T>
+void scale_rows(Cuda::Queue&, TensorView<T, Cuda> x, TensorView<const float, Cuda> weights);
 template <class A>
 void sum(Cuda::Queue&, TensorView<const A, Cuda> x, TensorView<double, Cuda> total, TensorView<double, Cuda> workspace);
 template <class T>
@@ -49,6 +51,19 @@ void cast(typename D::Queue& queue, TensorView<const From, D> x, TensorView<To, 
     cpu::cast<From, To>(x, out);
   else
     cuda::cast<From, To>(queue, x, out);
+}
+
+/// Row i of x [N, F] is multiplied by weights[i], in Acc<T>; where the weight is 0 it becomes 0, whatever it was. Row
+/// strides are free.
+template <class T, class D>
+void scale_rows(typename D::Queue& queue, TensorView<T, D> x, In<float, D> weights) {
+  check(weights.count() == x.rows() && weights.contiguous(), "scale_rows: x is [N, F], weights [N]");
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(1.0 * x.count(), x, weights, x);
+  else if constexpr (std::is_same_v<D, Cpu>)
+    cpu::scale_rows<T>(x, weights);
+  else
+    cuda::scale_rows<T>(queue, x, weights);
 }
 
 /// How many elements `workspace` of sum needs on D for n elements: one for each block of the sum. Zero where the device
