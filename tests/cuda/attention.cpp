@@ -196,9 +196,69 @@ TEST_CASE("flash attention on Cuda agrees with Cpu: a mask of the user's own", "
   check_attention<Sparse, bf16>(sizes(1, 70, 130, 1, 1, 128), {}, plain<Sparse>());
 }
 
-/// Rows past query_len and key_len, beside which the copy engine works, hold the poison that they held (DeviceTensor
-/// checks gaps between rows), and what a mask's bounds leave out is never loaded: here it isn't even mapped memory that
-/// was written.
+/// Attention over the keys in two parts, merged by lse, and its gradients, added up, are those over all of them: what a
+/// ring of ranks does.
+TEST_CASE("flash attention of parts of the keys merges", "[attention]") {
+  using ops::cuda::FlashPart;
+  const index_t dim = 64, heads = 2;
+  for (const index_t first : {64, 100}) {  // keys of the first part
+    const AttentionShape all = sizes(1, 150, 200, heads, 1, dim, 50);
+    TestTensor<bf16> query(Shape{150, heads * dim}), dout(query.shape()), key(Shape{200, dim}), value(key.shape());
+    query.randomise(1), key.randomise(2), value.randomise(3), dout.randomise(4);
+    auto& queue = test::queue<Cuda>();
+    const DeviceTensor<bf16, Cuda> q(query), k(key), v(value), d(dout);
+    struct Result {
+      explicit Result(const AttentionShape& s)
+          : out(Shape{s.query_len, s.heads * s.head_dim}),
+            dquery(out.view().shape()),
+            dkey(Shape{s.key_len, s.head_dim}),
+            dvalue(dkey.view().shape()),
+            lse(Shape{s.heads * s.query_len}),
+            delta(lse.view().shape()) {}
+      DeviceTensor<bf16, Cuda> out, dquery, dkey, dvalue;
+      DeviceTensor<float, Cuda> lse, delta;
+    } whole(all), merged(all);
+    ops::attention<Causal, bf16, Cuda>(queue, all, {}, q, k, v, whole.out.view(), whole.lse.view());
+    ops::attention_backward<Causal, bf16, Cuda>(queue, all, {}, q, k, v, whole.out, whole.lse, d, whole.dquery.view(),
+                                                whole.dkey.view(), whole.dvalue.view(), whole.delta.view());
+    const auto part = [&](index_t begin, index_t end, auto run) {
+      AttentionShape s = all;
+      s.key_len = s.key_capacity = end - begin;
+      const auto rows = [&](const auto& x) { return x.view().rows(begin, end - begin); };
+      run(s, FlashPart{begin, begin > 0}, TensorView<const bf16, Cuda>(rows(k)), TensorView<const bf16, Cuda>(rows(v)),
+          rows(merged.dkey), rows(merged.dvalue));
+    };
+    part(0, first, [&](auto& s, FlashPart p, auto keys, auto values, auto, auto) {
+      CHECK(ops::cuda::flash_attention<Causal>(queue, s, {}, q, keys, values, merged.out, merged.lse, p));
+    });
+    part(first, 200, [&](auto& s, FlashPart p, auto keys, auto values, auto, auto) {
+      CHECK(ops::cuda::flash_attention<Causal, true>(queue, s, {}, q, keys, values, merged.out, merged.lse, p));
+    });
+    for (auto* x : {&merged.dkey, &merged.dvalue})
+      Cuda::fill_zero(queue, x->view().data(), static_cast<std::size_t>(200 * dim) * sizeof(bf16));
+    const auto backward = [&](auto& s, FlashPart p, auto keys, auto values, auto dkeys, auto dvalues) {
+      CHECK(ops::cuda::flash_attention_backward<Causal>(queue, s, {}, q, keys, values, merged.out, merged.lse, d,
+                                                        merged.dquery, dkeys, dvalues, merged.delta, p));
+    };
+    part(0, first, backward);
+    part(first, 200, backward);
+    const auto agrees = [&](const auto& got, const auto& want, double tolerance) {
+      const auto a = got.values(), b = want.values();
+      double worst = 0, largest = 0;
+      for (std::size_t i = 0; i < a.size(); ++i)
+        worst = std::max(worst, std::abs(a[i] - b[i])), largest = std::max(largest, std::abs(b[i]));
+      CHECK(worst <= tolerance * largest);
+    };
+    INFO("the first part has " << first << " keys");
+    agrees(merged.lse, whole.lse, 1e-5);
+    agrees(merged.out, whole.out, 0.01);
+    agrees(merged.dquery, whole.dquery, 0.01);
+    agrees(merged.dkey, whole.dkey, 0.01);
+    agrees(merged.dvalue, whole.dvalue, 0.01);
+  }
+}
+
+/// What a mask's bounds leave out is never loaded: values that are not finite would be seen.
 TEST_CASE("flash attention never loads tiles outside of the mask's bounds", "[attention]") {
   const AttentionShape s = sizes(1, 64, 512, 1, 1, 64, 448);
   TestTensor<bf16> query(Shape{64, 64}), key(Shape{512, 64}), value(Shape{512, 64});

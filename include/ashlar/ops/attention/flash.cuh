@@ -35,10 +35,18 @@ struct FlashGpu {
   }
 };
 
+/// A call over some of the keys: where they begin, counted as queries are, and whether gradients are added to what
+/// there is. By default, all keys.
+struct FlashPart {
+  index_t key_begin = 0;
+  bool accumulate = false;
+};
+
 /// One call's sizes, and what its launches have in common.
 struct FlashCall {
   const AttentionShape& shape;
   index_t value_dim;
+  FlashPart part;
   FlashGpu gpu = FlashGpu::present();
 
   /// Whether the kernels take the call: bf16 on Hopper, head dimensions that a plan is for, rows aligned to 16 bytes as
@@ -46,7 +54,8 @@ struct FlashCall {
   template <class... Views>
   bool taken(const Views&... views) const {
     const AttentionShape& s = shape;
-    const index_t largest = std::max({s.batch * s.heads * s.query_len, s.query_offset + s.query_len, s.key_capacity});
+    const index_t largest =
+        std::max({s.batch * s.heads * s.query_len, s.query_offset + s.query_len, part.key_begin + s.key_capacity});
     return gpu.hopper && std::min({s.batch, s.query_len, s.key_len, s.heads}) > 0 &&
            largest < std::numeric_limits<int>::max() / 2 && s.scale > 0 && (aligned(views) && ...) &&
            with_plan([](auto) {});
@@ -69,15 +78,9 @@ struct FlashCall {
   kernel::FlashSizes sizes() const {
     const auto n = [](index_t x) { return static_cast<int>(x); };
     const AttentionShape& s = shape;
-    return {n(s.batch),
-            n(s.query_len),
-            n(s.key_len),
-            n(s.heads),
-            n(s.kv_heads),
-            n(s.heads / s.kv_heads),
-            n(s.query_offset),
-            0,
-            static_cast<float>(s.scale)};
+    return {n(s.batch),        n(s.query_len),    n(s.key_len),
+            n(s.heads),        n(s.kv_heads),     n(s.heads / s.kv_heads),
+            n(s.query_offset), n(part.key_begin), static_cast<float>(s.scale)};
   }
   /// Tiles of `kept` of `rows` rows, of `heads` heads a sequence. While a head is worked on, `streamed` rows of keys
   /// (or queries) and values pass again and again, for `sharing` heads the same: as many heads at a time as the L2
@@ -121,15 +124,17 @@ struct FlashCall {
   }
 };
 
-/// attention (ops/attention/attention.hpp). False, and nothing is done, if the kernels don't take the call.
-template <class M>
+/// attention (ops/attention/attention.hpp). False, and nothing is done, if the kernels don't take the call. Merges: out
+/// and lse are those over other keys, and become those over these and them.
+template <class M, bool Merges = false>
 bool flash_attention(Cuda::Queue& queue, const AttentionShape& shape, const typename M::State& mask,
                      TensorView<const bf16, Cuda> query, TensorView<const bf16, Cuda> key,
-                     TensorView<const bf16, Cuda> value, TensorView<bf16, Cuda> out, TensorView<float, Cuda> lse) {
-  const FlashCall call{shape, shape.kv_heads ? value.cols() / shape.kv_heads : 0};
+                     TensorView<const bf16, Cuda> value, TensorView<bf16, Cuda> out, TensorView<float, Cuda> lse,
+                     FlashPart part = {}) {
+  const FlashCall call{shape, shape.kv_heads ? value.cols() / shape.kv_heads : 0, part};
   if (!call.taken(query, key, value, out)) return false;
   const auto run = [&]<FlashTuning Tuning>() {
-    using Kernel = kernel::FlashForward<M, Tuning>;
+    using Kernel = kernel::FlashForward<M, Tuning, Merges>;
     const auto order =
         call.order(shape.query_len, Kernel::kept, shape.heads, shape.key_len, shape.heads / shape.kv_heads, true);
     int* const ticket = static_cast<int*>(queue.workspace());
@@ -137,7 +142,8 @@ bool flash_attention(Cuda::Queue& queue, const AttentionShape& shape, const type
     launch<Kernel>(queue, call.grid(order, Tuning.blocks),
                    {call.sizes(), mask, order, call.queries(query, shape.head_dim, Kernel::kept),
                     call.keys(key, shape.head_dim, Kernel::tile), call.keys(value, call.value_dim, Kernel::tile),
-                    call.queries(out, call.value_dim, flash_warp_rows), lse.data(), ticket});
+                    call.queries(out, call.value_dim, flash_warp_rows), rows_of(TensorView<const bf16, Cuda>(out)),
+                    lse.data(), ticket});
   };
   return call.with_plan([&](auto plan) {
     // Of short sequences, blocks of fewer queries waste less at the diagonal.
@@ -155,8 +161,8 @@ bool flash_attention_backward(Cuda::Queue& queue, const AttentionShape& shape, c
                               TensorView<const bf16, Cuda> value, TensorView<const bf16, Cuda> out,
                               TensorView<const float, Cuda> lse, TensorView<const bf16, Cuda> dout,
                               TensorView<bf16, Cuda> dquery, TensorView<bf16, Cuda> dkey, TensorView<bf16, Cuda> dvalue,
-                              TensorView<float, Cuda> delta) {
-  const FlashCall call{shape, shape.kv_heads ? value.cols() / shape.kv_heads : 0};
+                              TensorView<float, Cuda> delta, FlashPart part = {}) {
+  const FlashCall call{shape, shape.kv_heads ? value.cols() / shape.kv_heads : 0, part};
   if (!call.taken(query, key, value, out, dout, dquery, dkey, dvalue)) return false;
   int* const tickets = static_cast<int*>(queue.workspace());
   Cuda::fill_zero(queue, tickets, 2 * sizeof(int));
@@ -174,7 +180,7 @@ bool flash_attention_backward(Cuda::Queue& queue, const AttentionShape& shape, c
                 {call.sizes(), mask, key_order, call.queries(query, shape.head_dim, Key::tile),
                  call.keys(key, shape.head_dim, Key::kept), call.keys(value, call.value_dim, Key::kept),
                  call.queries(dout, call.value_dim, Key::tile), call.keys(dkey, shape.head_dim, flash_rows),
-                 call.keys(dvalue, call.value_dim, flash_rows), lse.data(), delta.data(), tickets, false});
+                 call.keys(dvalue, call.value_dim, flash_rows), lse.data(), delta.data(), tickets, part.accumulate});
 
     using Query = kernel::FlashQueryGradient<M, queries>;
     const auto query_order =
@@ -183,7 +189,7 @@ bool flash_attention_backward(Cuda::Queue& queue, const AttentionShape& shape, c
                   {call.sizes(), mask, query_order, call.queries(query, shape.head_dim, Query::kept),
                    call.keys(key, shape.head_dim, Query::tile), call.keys(value, call.value_dim, Query::tile),
                    call.queries(dout, call.value_dim, Query::kept), call.queries(dquery, shape.head_dim, flash_rows),
-                   lse.data(), delta.data(), tickets + 1, false});
+                   lse.data(), delta.data(), tickets + 1, part.accumulate});
   });
 }
 
