@@ -1,11 +1,9 @@
-// Instances of ops/attention under Causal, for float and bf16.
+// Instances of ops/attention under Causal, for float.
 #include "ashlar/ops/attention/cuda.cuh"
 
 namespace ashlar::inline v0::ops::cuda {
 
 template decltype(attention<Causal, float>) attention<Causal, float>;
 template decltype(attention_backward<Causal, float>) attention_backward<Causal, float>;
-template decltype(attention<Causal, bf16>) attention<Causal, bf16>;
-template decltype(attention_backward<Causal, bf16>) attention_backward<Causal, bf16>;
 
 }  // namespace ashlar::inline v0::ops::cuda
