@@ -1,4 +1,4 @@
-// Instances of ops/attention under Chunked<Causal>, for float and bf16.
+// Instances of ops/attention under Chunked<Causal>, for float.
 #include "ashlar/ops/attention/cuda.cuh"
 #include "ashlar/ops/attention/local_masks.hpp"
 
@@ -6,7 +6,5 @@ namespace ashlar::inline v0::ops::cuda {
 
 template decltype(attention<Chunked<Causal>, float>) attention<Chunked<Causal>, float>;
 template decltype(attention_backward<Chunked<Causal>, float>) attention_backward<Chunked<Causal>, float>;
-template decltype(attention<Chunked<Causal>, bf16>) attention<Chunked<Causal>, bf16>;
-template decltype(attention_backward<Chunked<Causal>, bf16>) attention_backward<Chunked<Causal>, bf16>;
 
 }  // namespace ashlar::inline v0::ops::cuda

@@ -1,4 +1,4 @@
-// Instances of ops/attention under Chunked<BlockCausal>, for float and bf16.
+// Instances of ops/attention under Chunked<BlockCausal>, for float.
 #include "ashlar/ops/attention/cuda.cuh"
 #include "ashlar/ops/attention/local_masks.hpp"
 
@@ -6,7 +6,5 @@ namespace ashlar::inline v0::ops::cuda {
 
 template decltype(attention<Chunked<BlockCausal>, float>) attention<Chunked<BlockCausal>, float>;
 template decltype(attention_backward<Chunked<BlockCausal>, float>) attention_backward<Chunked<BlockCausal>, float>;
-template decltype(attention<Chunked<BlockCausal>, bf16>) attention<Chunked<BlockCausal>, bf16>;
-template decltype(attention_backward<Chunked<BlockCausal>, bf16>) attention_backward<Chunked<BlockCausal>, bf16>;
 
 }  // namespace ashlar::inline v0::ops::cuda

@@ -302,9 +302,77 @@ TEST_CASE("flash attention on Cuda agrees with Cpu: a mask of the user's own", "
   check_attention<Sparse, bf16>(sizes(1, 70, 130, 1, 1, 128), {}, plain<Sparse>());
 }
 
-/// Rows past query_len and key_len, beside which the copy engine works, hold the poison that they held (DeviceTensor
-/// checks gaps between rows), and what a mask's bounds leave out is never loaded: here it isn't even mapped memory that
-/// was written.
+/// Attention over the keys in two parts, merged by lse, and its gradients, added up, are those over all of them: what a
+/// ring of ranks does.
+TEST_CASE("flash attention of parts of the keys merges", "[attention]") {
+  const index_t dim = 64, heads = 2;
+  for (const index_t first : {64, 100}) {  // keys of the first part
+    const AttentionShape all = sizes(1, 150, 200, heads, 1, dim, 50);
+    TestTensor<bf16> query(Shape{150, heads * dim}), dout(query.shape()), key(Shape{200, dim}), value(key.shape());
+    query.randomise(1), key.randomise(2), value.randomise(3), dout.randomise(4);
+    auto& queue = test::queue<Cuda>();
+    const DeviceTensor<bf16, Cuda> q(query), k(key), v(value), d(dout);
+    struct Result {
+      explicit Result(const AttentionShape& s)
+          : out(Shape{s.query_len, s.heads * s.head_dim}),
+            dquery(out.view().shape()),
+            dkey(Shape{s.key_len, s.head_dim}),
+            dvalue(dkey.view().shape()),
+            lse(Shape{s.heads * s.query_len}),
+            delta(lse.view().shape()) {}
+      DeviceTensor<bf16, Cuda> out, dquery, dkey, dvalue;
+      DeviceTensor<float, Cuda> lse, delta;
+    } whole(all), merged(all);
+    using View = TensorView<bf16, Cuda>;
+    using ConstView = TensorView<const bf16, Cuda>;
+    using ops::cuda::flash_attention, ops::cuda::flash_attention_backward, ops::cuda::flash_attention_delta;
+    CHECK(
+        flash_attention<Causal>(queue, all, {}, {q.view(), k.view(), v.view()}, {whole.out.view(), whole.lse.view()}));
+    CHECK(flash_attention_delta(queue, all, whole.out.view(), d.view(), whole.delta.view()));
+    CHECK(flash_attention_backward<Causal>(queue, all, {}, {q.view(), k.view(), v.view()}, whole.lse.view(),
+                                           whole.delta.view(), d.view(),
+                                           {whole.dquery.view(), whole.dkey.view(), whole.dvalue.view()}, false));
+    const auto part = [&](index_t begin, index_t end, auto run) {
+      AttentionShape s = all;
+      s.key_len = s.key_capacity = end - begin;
+      s.key_begin = begin;
+      const auto rows = [&](const auto& x) { return x.view().rows(begin, end - begin); };
+      run(s, ops::QueryKeyValue<const bf16, Cuda>{ConstView(q.view()), ConstView(rows(k)), ConstView(rows(v))},
+          ops::QueryKeyValue<bf16, Cuda>{View(merged.dquery.view()), View(rows(merged.dkey)),
+                                         View(rows(merged.dvalue))});
+    };
+    part(0, first, [&](const auto& s, const auto& in, const auto&) {
+      CHECK(flash_attention<Causal>(queue, s, {}, in, {merged.out.view(), merged.lse.view()}));
+    });
+    part(first, 200, [&](const auto& s, const auto& in, const auto&) {
+      CHECK(flash_attention<Causal, true>(queue, s, {}, in, {merged.out.view(), merged.lse.view()}));
+    });
+    for (auto* x : {&merged.dkey, &merged.dvalue})
+      Cuda::fill_zero(queue, x->view().data(), static_cast<std::size_t>(200 * dim) * sizeof(bf16));
+    CHECK(flash_attention_delta(queue, all, merged.out.view(), d.view(), merged.delta.view()));
+    const auto backward = [&](const auto& s, const auto& in, const auto& gradients) {
+      CHECK(flash_attention_backward<Causal>(queue, s, {}, in, merged.lse.view(), merged.delta.view(), d.view(),
+                                             gradients, s.key_begin > 0));
+    };
+    part(0, first, backward);
+    part(first, 200, backward);
+    const auto agrees = [&](const auto& got, const auto& want, double tolerance) {
+      const auto a = got.values(), b = want.values();
+      double worst = 0, largest = 0;
+      for (std::size_t i = 0; i < a.size(); ++i)
+        worst = std::max(worst, std::abs(a[i] - b[i])), largest = std::max(largest, std::abs(b[i]));
+      CHECK(worst <= tolerance * largest);
+    };
+    INFO("the first part has " << first << " keys");
+    agrees(merged.lse, whole.lse, 1e-5);
+    agrees(merged.out, whole.out, 0.01);
+    agrees(merged.dquery, whole.dquery, 0.01);
+    agrees(merged.dkey, whole.dkey, 0.01);
+    agrees(merged.dvalue, whole.dvalue, 0.01);
+  }
+}
+
+/// What a mask's bounds leave out is never loaded: values that are not finite would be seen.
 TEST_CASE("flash attention never loads tiles outside of the mask's bounds", "[attention]") {
   const AttentionShape s = sizes(1, 64, 512, 1, 1, 64, 448);
   TestTensor<bf16> query(Shape{64, 64}), key(Shape{512, 64}), value(Shape{512, 64});

@@ -112,6 +112,14 @@ TEMPLATE_TEST_CASE("grouped_gemm and its gradients equal a product a group", "[g
       for (double& v : want) v += 3;
       CHECK(test::max_error(dw.values(), want, 3) < test::tolerance<Acc<T>>);
       CHECK(dw.guards_intact());
+
+      ops::grouped_gemm_weight_gradient<T, Cpu>(queue, p.dy, p.x, p.offsets, dw, false);
+      CHECK(test::max_error(dw.values(), p.dw(), 3) < test::tolerance<Acc<T>>);
+
+      ops::grouped_gemm_input_gradient_of_two<T, Cpu>(queue, p.dy, p.w, p.dy, p.w, p.offsets, dx);
+      want = p.dx();
+      for (double& v : want) v *= 2;
+      CHECK(test::max_error(dx.values(), want, floor_of<T>) < 2 * test::tolerance<T>);
     }
 }
 

@@ -273,6 +273,7 @@ TEST_CASE("Maps that the driver refuses") {
   refused(x, {{64, 64}, {63}, {64, 8}}, "stride");
   refused(x, {{64, 64}, {64}, {64, 257}}, "box");
   refused(x, {{64, 64}, {64}, {128, 8}}, "swizzle");
+  refused(x, {{64, 64}, {64}, {32, 8}}, "fewer than the swizzle's");
   refused(x, {{64, 64}, {64}, {4, 8}}, "multiple of 16");
   refused(x, {{64, 0}, {64}, {64, 8}}, "size");
 }

@@ -58,8 +58,12 @@ ptx::TensorMap tensor_map(const T* data, const TensorMapShape<Rank>& shape) {
   const int row = map.box[0] * map.element_bytes;
   if (row % 16 != 0) refuse(concat("a row of the box has ", row, " bytes, no multiple of 16"));
   constexpr int most[] = {1 << 20, 32, 64, 128};
-  if (row > most[static_cast<int>(shape.swizzle)])
-    refuse(concat("a row of the box has ", row, " bytes, more than the swizzle's"));
+  const int span = most[static_cast<int>(shape.swizzle)];
+  if (row > span) refuse(concat("a row of the box has ", row, " bytes, more than the swizzle's"));
+  if (shape.swizzle != Swizzle::none && row < span)
+    throw simt::Fault(concat("a row of the box has ", row,
+                             " bytes, fewer than the swizzle's: the driver takes it, but ",
+                             "the emulator doesn't know how such rows lie"));
   return map;
 }
 

@@ -115,8 +115,9 @@ struct FlashCall {
   }
 };
 
-/// attention (ops/attention/attention.hpp). False, and nothing is done, if the kernels don't take the call.
-template <class M>
+/// attention (ops/attention/attention.hpp). False, and nothing is done, if the kernels don't take the call. Merges: out
+/// and lse are those over other keys, and become those over these and them.
+template <class M, bool Merges = false>
 bool flash_attention(Cuda::Queue& queue, const AttentionShape& shape, const typename M::State& mask,
                      const QueryKeyValue<const bf16, Cuda>& in, const AttentionOut<bf16, Cuda>& result) {
   const auto& [query, key, value] = in;
@@ -124,7 +125,7 @@ bool flash_attention(Cuda::Queue& queue, const AttentionShape& shape, const type
   const FlashCall call{shape};
   if (!call.taken(query, key, value, out)) return false;
   const auto run = [&]<FlashTuning Tuning>() {
-    using Kernel = kernel::FlashForward<M, Tuning>;
+    using Kernel = kernel::FlashForward<M, Tuning, Merges>;
     const auto order =
         call.order(shape.query_len, Kernel::kept, shape.heads, shape.key_len, shape.heads / shape.kv_heads, true);
     int* const ticket = static_cast<int*>(queue.workspace());
@@ -132,7 +133,8 @@ bool flash_attention(Cuda::Queue& queue, const AttentionShape& shape, const type
     launch<Kernel>(queue, call.grid(order, Tuning.blocks),
                    {call.sizes(), mask, order, call.queries(query, shape.head_dim, Kernel::kept),
                     call.keys(key, shape.head_dim, Kernel::tile), call.keys(value, shape.value_dim, Kernel::tile),
-                    call.queries(out, shape.value_dim, flash_warp_rows), lse.data(), ticket});
+                    call.queries(out, shape.value_dim, flash_warp_rows), rows_of(TensorView<const bf16, Cuda>(out)),
+                    lse.data(), ticket});
   };
   return call.with_plan([&](auto plan) {
     // Of short sequences, blocks of fewer queries waste less at the diagonal.

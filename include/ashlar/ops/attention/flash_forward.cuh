@@ -10,6 +10,7 @@
 // Read next: ops/attention/flash_tiles.cuh, flash_softmax.cuh, flash_mask.cuh.
 #pragma once
 
+#include "ashlar/device/cuda/pack.cuh"
 #include "ashlar/device/cuda/ptx.cuh"
 #include "ashlar/ops/attention/flash_mask.cuh"
 #include "ashlar/ops/attention/flash_order.cuh"
@@ -19,21 +20,26 @@
 
 namespace ashlar::inline v0::ops::cuda::kernel {
 
-template <class M, FlashTuning Tuning>
+/// What a thread's two rows of sums are multiplied by for out, and what an earlier out is, if it is merged.
+struct FlashShares {
+  float made[2], earlier[2];
+};
+
+/// Merges: out and lse hold the result over other keys, and become those over all of them.
+template <class M, FlashTuning Tuning, bool Merges = false>
 struct FlashForward {
   static constexpr int kept = Tuning.kept(), tile = Tuning.tile, stages = Tuning.stages;
   static constexpr int kept_stages = Tuning.kept_stages, warpgroups = Tuning.warpgroups;
   static constexpr int head_dim = Tuning.head_dim, value_dim = Tuning.value_dim;
   static constexpr int threads = Tuning.threads(), min_blocks = Tuning.blocks, arch = 90;
   static_assert(Tuning.registers_fit());
-  /// Registers that scores, weights and out leave.
-  static constexpr int room = Tuning.consumer_registers - tile / 2 - tile / 4 - value_dim / 2;
 
   struct Params {
     FlashSizes sizes;
     typename M::State mask;
     FlashOrder order;
     ptx::TensorMap query, key, value, out;  // [batch, heads, rows, dim]: boxes of 64 columns; out's of 64 rows
+    Rows<const bf16> earlier;               // out again, as Merges reads it
     float* lse;
     int* ticket;  // 0 at the start: blocks draw their tiles from it
   };
@@ -128,7 +134,8 @@ struct FlashForward {
       k.next();
       const FlashMask<M> mask{p.mask, p.sizes, work.b};
       const int query = work.first + row, key = work.begin + i * tile;
-      if (!mask.all_visible(query, flash_rows, key, tile)) mask.template hide<false, room>(score, at, query, key);
+      if (!mask.all_visible(query, flash_rows, key, tile))
+        mask.template hide<false, Tuning.tested>(score, at, query, key);
       softmax.update(ctx, score, scale2);
     };
 
@@ -142,7 +149,7 @@ struct FlashForward {
     weigh();
 
     FlashWork done = work;  // the tile of queries whose last sum is under way, if `ended`
-    float inverse[2];
+    FlashShares shares;
     bool ended = false, under_way = false;
     for (;;) {
       ptx::wgmma_wait<0>();
@@ -154,7 +161,7 @@ struct FlashForward {
       under_way = true;
       to_operand(score, weights);
       if (ended) {
-        store(p, ctx, done, warpgroup, inverse, out);
+        store(p, ctx, done, warpgroup, at, shares, out);
         for (float& x : out) x = 0;
       } else {
         softmax.rescale(out);
@@ -163,7 +170,7 @@ struct FlashForward {
       ended = i == 0;
       if (ended) {
         done = work;
-        finish(p, ctx, work, row, at, softmax, inverse);
+        finish(p, ctx, work, row, at, softmax, shares);
         q.next();
         ptx::wait(s.query_full[q.at], q.parity);
         work = s.work[q.at], i = work.tiles;
@@ -190,39 +197,64 @@ struct FlashForward {
     start_sum(out, weights, s.value[v.at]);
     ptx::wgmma_wait<0>();
     ptx::hold(out);
-    store(p, ctx, done, warpgroup, inverse, out);
+    store(p, ctx, done, warpgroup, at, shares, out);
     turns.finish();
     if (ctx.lane() == 0) ptx::wait_stores();
   }
 
   /// lse of the warpgroup's queries, and what their sums are to be multiplied by.
   ASHLAR_DEVICE static void finish(const Params& p, Simt<Shared>& ctx, const FlashWork& work, int row,
-                                   const FlashFragment& at, OnlineSoftmax& softmax, float (&inverse)[2]) {
+                                   const FlashFragment& at, OnlineSoftmax& softmax, FlashShares& shares) {
     softmax.total(ctx);
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      const float root = ctx.rsqrt(softmax.sum[r]);
-      inverse[r] = softmax.sum[r] == 0 ? 0 : root * root;
       const int query = work.first + row + at.row(2 * r);
-      if (query < p.sizes.query_len && ctx.lane() % 4 == 0)
-        ctx.store(p.lse + (index_t{work.b} * p.sizes.heads + work.head) * p.sizes.query_len + query,
-                  softmax.maximum[r] == softmax.none ? softmax.none
-                                                     : softmax.maximum[r] * p.sizes.scale + ctx.log(softmax.sum[r]));
+      const bool exists = query < p.sizes.query_len;
+      float* const place = p.lse + (index_t{work.b} * p.sizes.heads + work.head) * p.sizes.query_len + query;
+      const bool seen = softmax.maximum[r] != softmax.none;
+      const float root = ctx.rsqrt(softmax.sum[r]);
+      float lse = seen ? softmax.maximum[r] * p.sizes.scale + ctx.log(softmax.sum[r]) : softmax.none;
+      shares.made[r] = seen ? root * root : 0;
+      if constexpr (Merges) {
+        const float before = exists ? ctx.load(place) : softmax.none;
+        ctx.sync_warp();  // all have read it
+        const float top = fmaxf(lse, before), made = seen ? ctx.exp(lse - top) : 0;
+        const float kept = before != softmax.none ? ctx.exp(before - top) : 0, all = made + kept;
+        shares.made[r] *= all > 0 ? made / all : 0;
+        shares.earlier[r] = all > 0 ? kept / all : 0;
+        lse = all > 0 ? top + ctx.log(all) : softmax.none;
+      }
+      if (exists && ctx.lane() % 4 == 0) ctx.store(place, lse);
     }
   }
 
   /// out of the warpgroup's queries.
   ASHLAR_DEVICE static void store(const Params& p, Simt<Shared>& ctx, const FlashWork& work, int warpgroup,
-                                  const float (&inverse)[2], const float (&out)[value_dim / 2]) {
+                                  const FlashFragment& at, const FlashShares& shares, float (&out)[value_dim / 2]) {
     Shared& s = ctx.shared();
     const int row = warpgroup * flash_rows;
+    float factor[2]{shares.made[0], shares.made[1]};
+    if constexpr (Merges) {
+#pragma unroll
+      for (int i = 0; i < value_dim / 2; i += 2) {
+        const int query = work.first + row + at.row(i), r = i / 2 % 2;
+        Pack<bf16, 2> before{bf16(0.f), bf16(0.f)};
+        if (query < p.sizes.query_len)
+          before = ctx.load(reinterpret_cast<const Pack<bf16, 2>*>(
+              p.earlier[index_t{work.b} * p.sizes.query_len + query] + work.head * value_dim + at.col(i)));
+        out[i] = out[i] * factor[r] + float(before.values[0]) * shares.earlier[r];
+        out[i + 1] = out[i + 1] * factor[r] + float(before.values[1]) * shares.earlier[r];
+      }
+      factor[0] = factor[1] = 1;
+      ctx.sync_warp();  // all have read what is now written
+    }
     // Each warp's 16 rows leave by themselves: warps need not meet.
     const int rows = row + ctx.thread() % 128 / warp_size * flash_warp_rows;
 #pragma unroll
     for (int c = 0; c < value_dim / 64; c += s.out.boxes) {
       if (ctx.lane() == 0) ptx::wait_stores_read();
       ctx.sync_warp();  // what lay here before has left
-      put_result(ctx, s.out, row, out, 64 * c, inverse);
+      put_result(ctx, s.out, row, out, 64 * c, factor);
       ptx::fence_async();
       ctx.sync_warp();
       if (ctx.lane() == 0) {

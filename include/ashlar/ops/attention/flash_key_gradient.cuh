@@ -28,8 +28,6 @@ struct FlashKeyGradient {
   static constexpr int head_dim = Tuning.head_dim, value_dim = Tuning.value_dim;
   static constexpr int threads = Tuning.threads(), min_blocks = Tuning.blocks, arch = 90;
   static_assert(Tuning.registers_fit());
-  /// Registers that scores, weights, dkey and dvalue leave.
-  static constexpr int room = Tuning.consumer_registers - tile / 2 - tile / 4 - (head_dim + value_dim) / 2;
 
   struct Params {
     FlashSizes sizes;
@@ -176,7 +174,7 @@ struct FlashKeyGradient {
         const bool all = mask.all_visible(query, tile, key, flash_rows);
         ptx::wgmma_wait<0>();
         ptx::hold(score), ptx::hold(dkey), ptx::hold(dvalue), ptx::hold(weights);
-        if (!all) mask.template hide<true, room>(score, at, query, key);
+        if (!all) mask.template hide<true, Tuning.tested>(score, at, query, key);
 #pragma unroll
         for (int i = 0; i < tile / 2; i += 4) {
           const Pack<float, 4> pair = ctx.load(&s.rows[r.at][at.col(i) / 2]);

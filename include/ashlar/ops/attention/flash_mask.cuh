@@ -68,19 +68,18 @@ struct FlashMask {
     return (key < sizes.key_len) & M::visible(state, b, sizes.query_begin + q, sizes.key_begin + key);
   }
 
-  /// scores [64 queries, 2 N keys], or transposed: -inf where the mask hides the key. A loop over parts of 16 columns,
-  /// so that the mask's own arithmetic takes few registers beside the sums that wait in most of them.
-  template <bool Transposed, int Room, int N>
+  /// scores [64 queries, 2 N keys], or transposed: -inf where the mask hides the key. A loop over Part scores at a
+  /// time: what a mask computes for each of them takes registers, which may be short.
+  template <bool Transposed, int Part, int N>
   ASHLAR_DEVICE void hide(float (&scores)[N], const FlashFragment& at, int query, int key) const {
-    constexpr int part = Room > 100 ? N : Room > 40 ? 8 : 2;
+    static_assert(Part % 4 == 0);
     std::uint64_t seen = 0;
 #pragma unroll 1
-    for (int begin = 0; begin < N; begin += part) {
-      const int row = part < 4 ? begin / 2 % 2 * 8 : 0, col = begin / 4 * 8;
-      const int q = query + (Transposed ? col : row), k = key + (Transposed ? row : col);
+    for (int begin = 0; begin < N; begin += Part) {
+      const int q = query + (Transposed ? 2 * begin : 0), k = key + (Transposed ? 0 : 2 * begin);
       std::uint64_t bits = 0;
 #pragma unroll
-      for (int i = 0; i < part; ++i) {
+      for (int i = 0; i < Part; ++i) {
         const bool see = visible(q + (Transposed ? at.col(i) : at.row(i)), k + (Transposed ? at.row(i) : at.col(i)));
         bits |= std::uint64_t{see} << i;
       }

@@ -2,8 +2,8 @@
 // dout and lets keys and values stream past, so that every gradient is summed by one warpgroup, in one order, and no
 // sums in memory are needed. Scores are made a second time for it: seven products in place of five.
 //
-//   tensor core   S0 dP0 |       | dQ0 S1 dP1 |       | dQ1 S2 dP2 ...   the gaps of one warpgroup are filled by the
-//   softmax              | P0 dS0|            | P1 dS1|                  products of the other
+//   tensor core   S0 dP0 |        | dQ0 | S1 dP1 |        | dQ1 | S2 dP2 ...   the gaps of one warpgroup are filled by
+//   softmax              | P0 dS0 |              | P1 dS1 |                     products of the other
 //
 // Read next: ops/attention/flash.cuh.
 #pragma once
@@ -24,8 +24,6 @@ struct FlashQueryGradient {
   static constexpr int head_dim = Tuning.head_dim, value_dim = Tuning.value_dim;
   static constexpr int threads = Tuning.threads(), min_blocks = Tuning.blocks, arch = 90;
   static_assert(Tuning.registers_fit());
-  /// Registers that scores, dweights and dquery leave.
-  static constexpr int room = Tuning.consumer_registers - tile - head_dim / 2;
 
   struct Params {
     FlashSizes sizes;
@@ -132,7 +130,7 @@ struct FlashQueryGradient {
         const bool all = mask.all_visible(first, flash_rows, key, tile);
         ptx::wgmma_wait<0>();
         ptx::hold(score), ptx::hold(dweight), ptx::hold(dquery);
-        if (!all) mask.template hide<false, room>(score, at, first, key);
+        if (!all) mask.template hide<false, Tuning.tested>(score, at, first, key);
 #pragma unroll
         for (int j = 0; j < tile / 2; ++j)
           dweight[j] = ctx.exp2(score[j] * scale2 + lse2[j / 2 % 2]) * (dweight[j] - delta[j / 2 % 2]);
@@ -141,22 +139,17 @@ struct FlashQueryGradient {
 
         const Ring<stages> used = r;
         r.next();
-        if constexpr (Tuning.early_scores) ptx::wait(s.full[r.at], r.parity);
-        ptx::hold(score), ptx::hold(dweight), ptx::hold(dquery);
+        ptx::hold(dquery);
         ptx::wgmma_fence();
         start_sum(dquery, dscores, s.key[used.at]);
-        if constexpr (!Tuning.early_scores) {
-          ptx::wgmma_wait<0>();
-          ptx::hold(dquery);
-          if (elected) ptx::arrive(s.empty[used.at]);
-        }
-        if constexpr (!Tuning.early_scores) ptx::wait(s.full[r.at], r.parity), ptx::wgmma_fence();
+        ptx::wgmma_wait<0>();
+        ptx::hold(dquery);
+        if (elected) ptx::arrive(s.empty[used.at]);
+        ptx::wait(s.full[r.at], r.parity);
+        ptx::hold(score), ptx::hold(dweight);
+        ptx::wgmma_fence();
         start_scores(score, s.query[q.at], row, s.key[r.at]);
         start_scores(dweight, s.dout[q.at], row, s.value[r.at]);
-        if constexpr (Tuning.early_scores) {
-          ptx::wgmma_wait<2>();
-          if (elected) ptx::arrive(s.empty[used.at]);
-        }
       }
       ptx::hold(dquery);
       ptx::wgmma_fence();

@@ -68,6 +68,22 @@ bool grouped_gemm_swiglu(Cuda::Queue& queue, TensorView<const T, Cuda> x, Tensor
 }
 
 template <class T>
+bool grouped_gemm_swiglu_backward(Cuda::Queue& queue, TensorView<const T, Cuda> dy, TensorView<const T, Cuda> w2,
+                                  TensorView<const std::int32_t, Cuda> offsets, TensorView<const T, Cuda> gate,
+                                  TensorView<const T, Cuda> up, TensorView<T, Cuda> dgate, TensorView<T, Cuda> dup,
+                                  GroupedGemmKernel which) {
+  check_kernel<T>(which);
+  if constexpr (std::is_same_v<T, bf16>)
+    // Pairs of gate and up are read as one, so their columns are even.
+    if (gate.cols() % 2 == 0 && grouped::takes(which, offsets, dy, w2, dgate) &&
+        grouped::takes(which, offsets, gate, up, dup)) {
+      grouped::gated_input_gradient<grouped_gemm_narrow>(queue, dy, w2, offsets, gate, up, dgate, dup);
+      return true;
+    }
+  return false;
+}
+
+template <class T>
 void grouped_gemm_weight_gradient(Cuda::Queue& queue, TensorView<const T, Cuda> dy, TensorView<const T, Cuda> x,
                                   TensorView<const std::int32_t, Cuda> offsets, TensorView<Acc<T>, Cuda> dw,
                                   bool accumulate, GroupedGemmKernel which) {

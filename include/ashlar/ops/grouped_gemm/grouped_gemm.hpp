@@ -37,6 +37,11 @@ bool grouped_gemm_swiglu(Cuda::Queue&, TensorView<const T, Cuda> x, TensorView<c
                          TensorView<const T, Cuda> w3, TensorView<const std::int32_t, Cuda> offsets,
                          TensorView<T, Cuda> gate, TensorView<T, Cuda> up, TensorView<T, Cuda> h,
                          GroupedGemmKernel which);
+template <class T>
+bool grouped_gemm_swiglu_backward(Cuda::Queue&, TensorView<const T, Cuda> dy, TensorView<const T, Cuda> w2,
+                                  TensorView<const std::int32_t, Cuda> offsets, TensorView<const T, Cuda> gate,
+                                  TensorView<const T, Cuda> up, TensorView<T, Cuda> dgate, TensorView<T, Cuda> dup,
+                                  GroupedGemmKernel which);
 }  // namespace cuda
 
 /// y [R, N] : rows offsets[e] .. offsets[e + 1] are x [R, K] of those rows times w[e]^T, w [E, N, K]. Groups may be
@@ -99,6 +104,23 @@ template <class T, class D>
         "grouped_gemm_swiglu: x [R, K], w1, w3 [E, F, K], gate, up, h [R, F]");
   if constexpr (std::is_same_v<D, Cuda>)
     return cuda::grouped_gemm_swiglu<T>(queue, x, w1, w3, offsets, gate, up, h, which);
+  else
+    return false;
+}
+
+/// dgate and dup [R, F] of h = silu(gate) up, whose gradient is dy w2, dy [R, N], w2 [E, N, F], where one kernel does
+/// it all (of dh rounded); rows past offsets[E] are set to zero. No result may be an argument. Returns false elsewhere,
+/// having done nothing: then grouped_gemm_input_gradient does it, and swiglu_backward.
+template <class T, class D>
+[[nodiscard]] bool grouped_gemm_swiglu_backward(typename D::Queue& queue, In<T, D> dy, In<T, D> w2,
+                                                In<std::int32_t, D> offsets, In<T, D> gate, In<T, D> up,
+                                                TensorView<T, D> dgate, TensorView<T, D> dup,
+                                                GroupedGemmKernel which = GroupedGemmKernel::automatic) {
+  check(w2.rank() == 3 && w2.dim(1) == dy.cols() && w2.dim(2) == dgate.cols() && dy.rows() == dgate.rows() &&
+            gate.shape() == dgate.shape() && up.shape() == dgate.shape() && dup.shape() == dgate.shape(),
+        "grouped_gemm_swiglu_backward: dy [R, N], w2 [E, N, F], gate, up, dgate, dup [R, F]");
+  if constexpr (std::is_same_v<D, Cuda>)
+    return cuda::grouped_gemm_swiglu_backward<T>(queue, dy, w2, offsets, gate, up, dgate, dup, which);
   else
     return false;
 }

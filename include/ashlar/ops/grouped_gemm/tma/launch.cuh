@@ -192,6 +192,26 @@ void gated_output(Cuda::Queue& queue, TensorView<const bf16, Cuda> x, TensorView
                         {ragged_map(gate, slice_rows), ragged_map(up, slice_rows), ragged_map(h, slice_rows)}});
 }
 
+/// dgate and dup, of dh = dy w2
+template <GroupedGemmPlan Plan>
+void gated_input_gradient(Cuda::Queue& queue, TensorView<const bf16, Cuda> dy, TensorView<const bf16, Cuda> w2,
+                          TensorView<const std::int32_t, Cuda> offsets, TensorView<const bf16, Cuda> gate,
+                          TensorView<const bf16, Cuda> up, TensorView<bf16, Cuda> dgate, TensorView<bf16, Cuda> dup) {
+  using Kernel = GroupedProduct<InputGradient, GatedGradient, Plan>;
+  const Problem problem{offsets.data(),
+                        static_cast<int>(w2.dim(0)),
+                        static_cast<int>(dy.rows()),
+                        static_cast<int>(dgate.cols()),
+                        static_cast<int>(dy.cols()),
+                        0,
+                        false,
+                        nullptr};
+  launch_tiles<Kernel>(queue, most_tiles<Plan>(dy.rows(), w2.dim(0), dgate.cols()),
+                       {problem,
+                        {ragged_map(dy, Plan.rows), weights_map(w2, Plan.depth)},
+                        {rows_of(gate), rows_of(up), ragged_map(dgate, slice_rows), ragged_map(dup, slice_rows)}});
+}
+
 /// run.operator()<Plan>() with the plan for rows of groups.
 template <class Run>
 void with_plan(index_t rows, index_t groups, index_t cols, index_t depth, Run run) {

@@ -1,0 +1,8 @@
+// Instances of ops/attention under Bidirectional, for bf16: the gradients.
+#include "ashlar/ops/attention/cuda.cuh"
+
+namespace ashlar::inline v0::ops::cuda {
+
+template decltype(attention_backward<Bidirectional, bf16>) attention_backward<Bidirectional, bf16>;
+
+}  // namespace ashlar::inline v0::ops::cuda
