@@ -7,7 +7,7 @@
 //   WeightGradient dw [N, K]       rows        dy  kept     x  kept
 #pragma once
 
-#include "ashlar/ops/grouped_gemm/tma/ragged_map.hpp"
+#include "ashlar/ops/grouped_gemm/tma/ragged_map.cuh"
 #include "ashlar/ops/grouped_gemm/tma/stage.cuh"
 #include "ashlar/ops/grouped_gemm/tma/tile_walk.cuh"
 
