@@ -5,6 +5,8 @@
 //   Output     y  [rows, N]        K           x   summed   w  summed
 //   InputGradient dx [rows, K]     N           dy  summed   w  kept
 //   WeightGradient dw [N, K]       rows        dy  kept     x  kept
+//
+// InputGradientOfTwo sums over N twice; GatedOutput (gated.cuh) has the columns of two weights.
 #pragma once
 
 #include "ashlar/ops/grouped_gemm/tma/ragged_map.cuh"
