@@ -1,4 +1,5 @@
-// Causal attention: one long sequence with the heads of Llama 3 8B, and a batch with those of the 124M model.
+// Causal attention: one long sequence with the heads of Llama 3 8B, a batch with those of the 124M model, and documents
+// of unequal lengths in one long sequence.
 #include "ashlar/ops/attention/attention.hpp"
 
 #include "kernels/groups.hpp"
@@ -11,6 +12,7 @@ struct CausalAttention {
   std::string name;
   bool backward;
   index_t batch, seq_len, heads, kv_heads, head_dim;
+  std::vector<index_t> documents = {};  // their lengths, in each sequence; none: a sequence is one
   Ceiling ceiling = Ceiling::bf16;
   double tolerance = 0.03;  // probabilities and their gradients are rounded to bf16 before they multiply
 
@@ -31,30 +33,73 @@ struct CausalAttention {
           dkey(memory, key.shape()),
           dvalue(memory, key.shape()),
           lse(memory, {c.batch * c.heads * c.seq_len}),
-          delta(memory, lse.shape()) {}
+          delta(memory, lse.shape()),
+          start(memory, {c.batch, c.seq_len}) {}
     Tensor<bf16, D> query, out, dout, dquery, key, value, dkey, dvalue;
     Tensor<float, D> lse, delta;
+    Tensor<std::int32_t, D> start;  // of the token's document
   };
-  template <class D>
+  template <Mask M, class D>
+  static typename M::State mask(const Operands<D>& o) {
+    if constexpr (M::needs_documents)
+      return {o.start.data(), o.start.shape()[1]};
+    else
+      return {};
+  }
+  template <Mask M, class D>
   void forward(typename D::Queue& queue, Operands<D>& o) const {
-    ops::attention<Causal, bf16, D>(queue, shape(), {}, {o.query.view(), o.key.view(), o.value.view()},
-                                    {o.out.view(), o.lse.view()});
+    ops::attention<M, bf16, D>(queue, shape(), mask<M>(o), {o.query.view(), o.key.view(), o.value.view()},
+                               {o.out.view(), o.lse.view()});
+  }
+  template <Mask M, class D>
+  void run_under(typename D::Queue& queue, Operands<D>& o, bool gradients) const {
+    if (!gradients) return forward<M, D>(queue, o);
+    ops::attention_delta<bf16, D>(queue, shape(), o.out.view(), o.dout.view(), o.delta.view());
+    ops::attention_backward<M, bf16, D>(queue, shape(), mask<M>(o), {o.query.view(), o.key.view(), o.value.view()},
+                                        o.lse.view(), o.delta.view(), o.dout.view(),
+                                        {o.dquery.view(), o.dkey.view(), o.dvalue.view()});
+  }
+  template <class D>
+  void run(typename D::Queue& queue, Operands<D>& o, bool gradients) const {
+    if (documents.empty())
+      run_under<Causal, D>(queue, o, gradients);
+    else
+      run_under<BlockCausal, D>(queue, o, gradients);
+  }
+  /// The token at which the document of token i begins, and the one after its end.
+  struct Document {
+    index_t begin, end;
+  };
+  Document document(index_t i) const {
+    index_t begin = 0;
+    for (const index_t length : documents) {
+      if (i < begin + length) return {begin, begin + length};
+      begin += length;
+    }
+    return {begin, seq_len};
   }
   void fill(RandomValues& random, Operands<Cuda>& o) const {
     for (auto* tensor : {&o.query, &o.key, &o.value, &o.dout}) random.normal(*tensor);
+    std::vector<std::int32_t> start(static_cast<std::size_t>(batch * seq_len));
+    for (std::size_t i = 0; i < start.size(); ++i)
+      start[i] = static_cast<std::int32_t>(document(static_cast<index_t>(i) % seq_len).begin);
+    Cuda::Queue queue;
+    Cuda::upload(queue, o.start.data(), start.data(), start.size() * sizeof(std::int32_t));
   }
   template <class D>
   void run(typename D::Queue& queue, Operands<D>& o) const {
-    if (!backward) return forward<D>(queue, o);
-    ops::attention_delta<bf16, D>(queue, shape(), o.out.view(), o.dout.view(), o.delta.view());
-    ops::attention_backward<Causal, bf16, D>(queue, shape(), {}, {o.query.view(), o.key.view(), o.value.view()},
-                                             o.lse.view(), o.delta.view(), o.dout.view(),
-                                             {o.dquery.view(), o.dkey.view(), o.dvalue.view()});
+    run<D>(queue, o, backward);
+    if constexpr (std::is_same_v<D, Meta>)
+      if (!documents.empty()) {  // visible pairs alone are counted: their share of half of all
+        double pairs = 0;
+        for (const index_t n : documents) pairs += 0.5 * static_cast<double>(n) * static_cast<double>(n);
+        queue.total.flops *= pairs / (0.5 * static_cast<double>(seq_len) * static_cast<double>(seq_len));
+      }
   }
 
   /// The last sequence and its last key-value head, in double: whole columns, so that any row can be computed.
   double error(Cuda::Queue& queue, Operands<Cuda>& o) const {
-    forward<Cuda>(queue, o);
+    run<Cuda>(queue, o, false);
     if (backward) run<Cuda>(queue, o);
     const index_t first = (batch - 1) * seq_len, group = heads / kv_heads, d = head_dim;
     const auto columns = [&](const auto& tensor, index_t head) {
@@ -101,7 +146,7 @@ struct CausalAttention {
     Matrix want(samples, head_dim);
     for (index_t s = 0; s < samples; ++s) {
       double sum = 0;
-      for (index_t j = 0; j <= sample(s); ++j) {
+      for (index_t j = document(sample(s)).begin; j <= sample(s); ++j) {
         const double p = std::exp(shape().scale * dot(q, sample(s), k, j));
         sum += p;
         for (index_t c = 0; c < head_dim; ++c) want.at(s, c) += p * v.at(j, c);
@@ -123,7 +168,7 @@ struct CausalAttention {
                               const Matrix& lse, const Matrix& dquery) const {
     Matrix want(samples, head_dim);
     for (index_t s = 1; s < samples; ++s)  // the first query sees one key: its gradient is nothing but rounding
-      for (index_t j = 0; j <= sample(s); ++j) {
+      for (index_t j = document(sample(s)).begin; j <= sample(s); ++j) {
         const double ds = pair(q, k, v, out, dout, lse, sample(s), j).ds;
         for (index_t c = 0; c < head_dim; ++c) want.at(s, c) += ds * k.at(j, c);
       }
@@ -134,7 +179,7 @@ struct CausalAttention {
   void add_key_gradients(const Matrix& q, const Matrix& k, const Matrix& v, const Matrix& out, const Matrix& dout,
                          const Matrix& lse, Matrix& dk, Matrix& dv) const {
     for (index_t s = 0; s < samples; ++s)
-      for (index_t i = sample(s); i < seq_len; ++i) {
+      for (index_t i = sample(s); i < document(sample(s)).end; ++i) {
         const Pair of = pair(q, k, v, out, dout, lse, i, sample(s));
         for (index_t c = 0; c < head_dim; ++c) {
           dk.at(s, c) += of.ds * q.at(i, c);
@@ -151,6 +196,12 @@ void measure_attention(Board& board) {
   board.row(CausalAttention{"attention backward, 8192 tokens, 32/8 heads of 128", true, 1, 8192, 32, 8, 128});
   board.row(CausalAttention{"attention forward, 32 x 1024 tokens, 12 heads of 64", false, 32, 1024, 12, 12, 64});
   board.row(CausalAttention{"attention backward, 32 x 1024 tokens, 12 heads of 64", true, 32, 1024, 12, 12, 64});
+  const std::vector<index_t> lengths{77,  126, 1529, 229, 178, 3563, 143, 2324,
+                                     857, 81,  2753, 132, 179, 1729, 174, 2310};
+  board.row(CausalAttention{"attention forward, 16 documents in 16384 tokens, 32/8 heads of 128", false, 1, 16384, 32,
+                            8, 128, lengths});
+  board.row(CausalAttention{"attention backward, 16 documents in 16384 tokens, 32/8 heads of 128", true, 1, 16384, 32,
+                            8, 128, lengths});
 }
 
 }  // namespace ashlar::benchmark

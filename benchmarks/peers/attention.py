@@ -1,7 +1,9 @@
-"""Causal attention with grouped key-value heads by PyTorch's fastest kernel: cuDNN's, where it takes the shapes."""
+"""Causal attention with grouped key-value heads by PyTorch's fastest kernel: cuDNN's, where it takes the shapes; within
+documents, by flex attention, compiled."""
 import torch
 import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
 expand_heads = False
 
@@ -38,3 +40,13 @@ def choose(q, k, v):
             cuda.enable_math_sdp(False)
             return enable + (", expanded heads" if expand else "")
     return "default"
+
+
+def within_documents(lengths, device):
+    """A function of q, k, v: causal attention within consecutive documents of these lengths, invisible blocks skipped."""
+    start = torch.repeat_interleave(torch.tensor([sum(lengths[:i]) for i in range(len(lengths))]), torch.tensor(lengths))
+    start = start.to(device)
+    n = sum(lengths)
+    blocks = create_block_mask(lambda b, h, q, k: (k <= q) & (k >= start[q]), None, None, n, n, device=device)
+    compiled = torch.compile(flex_attention)
+    return lambda q, k, v: compiled(q, k, v, block_mask=blocks, enable_gqa=q.shape[1] != k.shape[1])

@@ -219,9 +219,9 @@ struct FlashForward {
         const float before = exists ? ctx.load(place) : softmax.none;
         ctx.sync_warp();  // all have read it
         const float top = fmaxf(lse, before), made = seen ? ctx.exp(lse - top) : 0;
-        const float kept = before != softmax.none ? ctx.exp(before - top) : 0, all = made + kept;
+        const float old = before != softmax.none ? ctx.exp(before - top) : 0, all = made + old;
         shares.made[r] *= all > 0 ? made / all : 0;
-        shares.earlier[r] = all > 0 ? kept / all : 0;
+        shares.earlier[r] = all > 0 ? old / all : 0;
         lse = all > 0 ? top + ctx.log(all) : softmax.none;
       }
       if (exists && ctx.lane() % 4 == 0) ctx.store(place, lse);

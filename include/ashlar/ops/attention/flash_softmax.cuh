@@ -3,6 +3,7 @@
 // ops/attention/flash_forward.cuh.
 #pragma once
 
+#include <cmath>
 #include <limits>
 
 #include "ashlar/device/cuda/simt.cuh"

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "ashlar/device/cuda/pack.cuh"
-#include "ashlar/ops/grouped_gemm/tma/ragged_map.hpp"
+#include "ashlar/ops/grouped_gemm/tma/ragged_map.cuh"
 #include "ashlar/ops/grouped_gemm/tma/stage.cuh"
 #include "ashlar/ops/grouped_gemm/tma/tile_walk.cuh"
 

@@ -5,9 +5,11 @@
 //   Output     y  [rows, N]        K           x   summed   w  summed
 //   InputGradient dx [rows, K]     N           dy  summed   w  kept
 //   WeightGradient dw [N, K]       rows        dy  kept     x  kept
+//
+// InputGradientOfTwo sums over N twice; GatedOutput (gated.cuh) has the columns of two weights.
 #pragma once
 
-#include "ashlar/ops/grouped_gemm/tma/ragged_map.hpp"
+#include "ashlar/ops/grouped_gemm/tma/ragged_map.cuh"
 #include "ashlar/ops/grouped_gemm/tma/stage.cuh"
 #include "ashlar/ops/grouped_gemm/tma/tile_walk.cuh"
 
