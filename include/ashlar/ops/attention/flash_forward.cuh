@@ -1,6 +1,6 @@
 // Attention forward on Hopper (after Shah et al. 2024, arXiv:2407.08608). A block keeps a tile of queries and lets the
-// keys and values that they see stream past. One warp loads, by the copy engine, as far ahead as there are buffers; the
-// other warpgroups multiply, each for 64 queries:
+// keys and values that they see stream past. One thread loads, by the copy engine, as far ahead as there are buffers;
+// the other warpgroups multiply, each for 64 queries:
 //
 //   loads       Q | K0 | K1 V0 | K2 V1 | ...              a buffer is filled again when all warpgroups have left it
 //   tensor core     S0 | S1 O0 | S2 O1 | ...  Sj = Q Kj^T starts before O += Pj-1 Vj-1, and both before their softmax:
@@ -38,7 +38,7 @@ struct FlashForward {
     FlashSizes sizes;
     typename M::State mask;
     FlashOrder order;
-    ptx::TensorMap query, key, value, out;  // [batch, heads, rows, dim]: boxes of 64 columns; out's of 64 rows
+    ptx::TensorMap query, key, value, out;  // [batch, heads, rows, dim]: boxes of 64 columns; out's of 16 rows
     Rows<const bf16> earlier;               // out again, as Merges reads it
     float* lse;
     int* ticket;  // 0 at the start: blocks draw their tiles from it
@@ -88,19 +88,16 @@ struct FlashForward {
       if (w.tiles == 0) break;
       const int kv_head = w.head / p.sizes.group;
       ptx::arrive_expecting(s.query_full[q.at], s.query[0].bytes);
-      for (int c = 0; c < s.query[0].boxes; ++c)
-        ptx::load(s.query[q.at].box(c), p.query, s.query_full[q.at], 64 * c, w.first, w.head, w.b);
+      load_tile(s.query[q.at], p.query, s.query_full[q.at], w.first, w.head, w.b);
       ticket = static_cast<int>(ctx.blocks_x()) + ctx.atomic_add(p.ticket, 1);  // known when it is needed
       for (int i = w.tiles - 1; i >= 0; --i, kv.next()) {
         const int first = w.begin + i * tile;
         ptx::wait(s.key_empty[kv.at], kv.parity ^ 1);
         ptx::arrive_expecting(s.key_full[kv.at], s.key[0].bytes);
-        for (int c = 0; c < s.key[0].boxes; ++c)
-          ptx::load(s.key[kv.at].box(c), p.key, s.key_full[kv.at], 64 * c, first, kv_head, w.b);
+        load_tile(s.key[kv.at], p.key, s.key_full[kv.at], first, kv_head, w.b);
         ptx::wait(s.value_empty[kv.at], kv.parity ^ 1);
         ptx::arrive_expecting(s.value_full[kv.at], s.value[0].bytes);
-        for (int c = 0; c < s.value[0].boxes; ++c)
-          ptx::load(s.value[kv.at].box(c), p.value, s.value_full[kv.at], 64 * c, first, kv_head, w.b);
+        load_tile(s.value[kv.at], p.value, s.value_full[kv.at], first, kv_head, w.b);
       }
     }
     ptx::arrive(s.query_full[q.at]);

@@ -103,10 +103,8 @@ struct FlashKeyGradient {
       if (w.tiles == 0) break;
       if (ctx.lane() == 0) {
         ptx::arrive_expecting(s.kept_full[kv.at], s.key[0].bytes + s.value[0].bytes);
-        for (int c = 0; c < s.key[0].boxes; ++c)
-          ptx::load(s.key[kv.at].box(c), p.key, s.kept_full[kv.at], 64 * c, w.first, w.head, w.b);
-        for (int c = 0; c < s.value[0].boxes; ++c)
-          ptx::load(s.value[kv.at].box(c), p.value, s.kept_full[kv.at], 64 * c, w.first, w.head, w.b);
+        load_tile(s.key[kv.at], p.key, s.kept_full[kv.at], w.first, w.head, w.b);
+        load_tile(s.value[kv.at], p.value, s.kept_full[kv.at], w.first, w.head, w.b);
         ticket = ctx.atomic_add(p.ticket, 1);
       }
       ticket = static_cast<int>(ctx.blocks_x()) + ctx.shuffle(ticket, 0);
@@ -130,10 +128,8 @@ struct FlashKeyGradient {
           ctx.sync_warp();
           if (ctx.lane() == 0) {
             ptx::arrive_expecting(s.full[r.at], s.query[0].bytes + s.dout[0].bytes);
-            for (int c = 0; c < s.query[0].boxes; ++c)
-              ptx::load(s.query[r.at].box(c), p.query, s.full[r.at], 64 * c, first, h, w.b);
-            for (int c = 0; c < s.dout[0].boxes; ++c)
-              ptx::load(s.dout[r.at].box(c), p.dout, s.full[r.at], 64 * c, first, h, w.b);
+            load_tile(s.query[r.at], p.query, s.full[r.at], first, h, w.b);
+            load_tile(s.dout[r.at], p.dout, s.full[r.at], first, h, w.b);
           }
         }
     }
@@ -228,10 +224,8 @@ struct FlashKeyGradient {
       ptx::bar_sync(1 + warpgroup, 128);
       if (elected) {
         const FlashWork done = s.work[kv.at];  // read again: registers are short
-        for (int c = 0; c < s.key[0].boxes; ++c)
-          store_or_add(p.accumulate, p.dkey, s.key[kv.at].box(c, row), 64 * c, done.first + row, done.head, done.b);
-        for (int c = 0; c < s.value[0].boxes; ++c)
-          store_or_add(p.accumulate, p.dvalue, s.value[kv.at].box(c, row), 64 * c, done.first + row, done.head, done.b);
+        store_rows(p.accumulate, p.dkey, s.key[kv.at], row, done.first + row, done.head, done.b);
+        store_rows(p.accumulate, p.dvalue, s.value[kv.at], row, done.first + row, done.head, done.b);
         ptx::commit_stores();
         ptx::wait_stores_read();
         ptx::arrive(s.kept_empty[kv.at]);

@@ -75,19 +75,15 @@ struct FlashQueryGradient {
       if (w.tiles == 0) break;
       const int kv_head = w.head / p.sizes.group;
       ptx::arrive_expecting(s.kept_full[q.at], s.query[0].bytes + s.dout[0].bytes);
-      for (int c = 0; c < s.query[0].boxes; ++c)
-        ptx::load(s.query[q.at].box(c), p.query, s.kept_full[q.at], 64 * c, w.first, w.head, w.b);
-      for (int c = 0; c < s.dout[0].boxes; ++c)
-        ptx::load(s.dout[q.at].box(c), p.dout, s.kept_full[q.at], 64 * c, w.first, w.head, w.b);
+      load_tile(s.query[q.at], p.query, s.kept_full[q.at], w.first, w.head, w.b);
+      load_tile(s.dout[q.at], p.dout, s.kept_full[q.at], w.first, w.head, w.b);
       ticket = static_cast<int>(ctx.blocks_x()) + ctx.atomic_add(p.ticket, 1);
       for (int i = w.tiles - 1; i >= 0; --i, r.next()) {
         const int first = w.begin + i * tile;
         ptx::wait(s.empty[r.at], r.parity ^ 1);
         ptx::arrive_expecting(s.full[r.at], s.key[0].bytes + s.value[0].bytes);
-        for (int c = 0; c < s.key[0].boxes; ++c)
-          ptx::load(s.key[r.at].box(c), p.key, s.full[r.at], 64 * c, first, kv_head, w.b);
-        for (int c = 0; c < s.value[0].boxes; ++c)
-          ptx::load(s.value[r.at].box(c), p.value, s.full[r.at], 64 * c, first, kv_head, w.b);
+        load_tile(s.key[r.at], p.key, s.full[r.at], first, kv_head, w.b);
+        load_tile(s.value[r.at], p.value, s.full[r.at], first, kv_head, w.b);
       }
     }
     ptx::arrive(s.kept_full[q.at]);
@@ -167,8 +163,7 @@ struct FlashQueryGradient {
       ptx::bar_sync(1 + warpgroup, 128);
       if (elected) {
         const FlashWork done = s.work[q.at];  // read again: registers are short
-        for (int c = 0; c < s.query[0].boxes; ++c)
-          store_or_add(p.accumulate, p.dquery, s.query[q.at].box(c, row), 64 * c, done.first + row, done.head, done.b);
+        store_rows(p.accumulate, p.dquery, s.query[q.at], row, done.first + row, done.head, done.b);
         ptx::commit_stores();
         ptx::wait_stores_read();
         ptx::arrive(s.kept_empty[q.at]);

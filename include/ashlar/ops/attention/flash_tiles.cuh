@@ -85,12 +85,22 @@ ASHLAR_DEVICE void put_result(const Context& ctx, FlashTile<Rows, Cols>& tile, i
   }
 }
 
-/// A box of shared memory to an array, in place of what is there or onto it.
-ASHLAR_DEVICE void store_or_add(bool add, const ptx::TensorMap& map, const void* from, int c0, int c1, int c2, int c3) {
-  if (add)
-    ptx::add(map, from, c0, c1, c2, c3);
-  else
-    ptx::store(map, from, c0, c1, c2, c3);
+/// Starts the loads of a tile: rows from `first` on of a head of sequence b. Its bytes count towards `full`.
+template <int Rows, int Cols>
+ASHLAR_DEVICE void load_tile(FlashTile<Rows, Cols>& tile, const ptx::TensorMap& map, ptx::Barrier& full, int first,
+                             int head, int b) {
+  for (int c = 0; c < tile.boxes; ++c) ptx::load(tile.box(c), map, full, 64 * c, first, head, b);
+}
+
+/// Starts the stores of rows [row, row + 64) of a tile to rows from `first` on, in place of what is there or onto it.
+template <int Rows, int Cols>
+ASHLAR_DEVICE void store_rows(bool add, const ptx::TensorMap& map, FlashTile<Rows, Cols>& tile, int row, int first,
+                              int head, int b) {
+  for (int c = 0; c < tile.boxes; ++c)
+    if (add)
+      ptx::add(map, tile.box(c, row), 64 * c, first, head, b);
+    else
+      ptx::store(map, tile.box(c, row), 64 * c, first, head, b);
 }
 
 /// A place in a ring of N buffers, and the parity that its barriers wait for.
