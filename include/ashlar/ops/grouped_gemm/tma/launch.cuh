@@ -77,7 +77,8 @@ inline int multiprocessors() {
 
 /// A launch for at most `tiles` tiles.
 template <class Kernel>
-void launch_tiles(Cuda::Queue& queue, index_t tiles, typename Kernel::Params params) {
+void launch_tiles(Cuda::Queue& queue, index_t tiles, const typename Kernel::Params& given) {
+  typename Kernel::Params params = given;
   params.problem.blocks = static_cast<int>(std::min<index_t>(tiles, multiprocessors()));
   if constexpr (Kernel::plan.order == TileOrder::drawn) {
     params.problem.counter = static_cast<int*>(queue.workspace());
