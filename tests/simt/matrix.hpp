@@ -150,7 +150,7 @@ inline void mma(float (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b0, st
   MmaOffer mine{d, a, {b0, b1}};
   Offer offer;
   offer.word = reinterpret_cast<std::uintptr_t>(&mine);
-  Block& block = *running_block;
+  auto& block = *running_block;
   block.warp_of(block.current()).meet_all(block, Collective::mma, offer, where, [](const auto& all) { multiply(all); });
 }
 

@@ -143,7 +143,7 @@ class JointBack {
     p.loss = mine;
     objective(c, p);
     if (tensor_parallel(c))
-      c.tensor_parallel.all_gather(static_cast<const A*>(mine.data()), losses.data(), rows).wait();
+      c.tensor_parallel.all_gather(c.queue, mine, losses).wait(c.queue);
     auto workspace = c.template scratch<double>({ops::sum_workspace<D>(losses.count())});
     ops::sum(c.queue, TensorView<const A, D>(losses), total, workspace);
   }
