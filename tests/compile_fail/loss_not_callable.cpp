@@ -5,8 +5,8 @@
 using namespace ashlar;
 
 struct Mine : Recipe<> {};
-using Model = ModelOf<Mine>;
-using E = Model::Environment;
+using MyModel = ModelOf<Mine>;
+using E = MyModel::Environment;
 
 #ifdef GOOD
 using Argument = const LogitsChunk<E>&;
@@ -16,6 +16,6 @@ using Argument = float;
 struct Loss {
   void operator()(Context<E>&, Argument) const {}
 };
-void train(Trainer<Model>& trainer, const HostBatch& batch) {
+void train(Trainer<MyModel>& trainer, const HostBatch& batch) {
   trainer.step(batch, Loss{});
 }

@@ -8,7 +8,7 @@ using namespace ashlar;
 template <class E>
 struct Forgetful {
   struct Saved {};
-  Forgetful(Declarations<E>&, index_t, const MoeSizes&) {}
+  Forgetful(Declarations<E>, index_t, const MoeSizes&) {}
   RoutedTokens<E> route(Context<E>&, TensorView<const F32, Cpu>, Saved&) { return {}; }
   void finish_step(Cpu::Queue&, Communicator) {}
 };

@@ -33,7 +33,7 @@ expect() {
 
 once='#pragma once\n'
 expect layers.sh include/ashlar/nn/linear.hpp '#include "ashlar/moe/moe.hpp"' 'nn/ includes moe/'
-expect layers.sh include/ashlar/optim/adamw.hpp "$once#include \"ashlar/nn/linear.hpp\"" 'optim/ includes nn/'
+expect layers.sh include/ashlar/config/field.hpp "$once#include \"ashlar/nn/linear.hpp\"" 'config/ includes nn/'
 expect layers.sh include/ashlar/ops/rope/rope.hpp '#include "ashlar/ops/router/router.hpp"' 'ops/rope includes ops/router'
 expect layers.sh include/ashlar/ops/rope/rope.hpp '#include "ashlar/ops/rope/cuda.cuh"' 'includes no .cuh'
 expect layers.sh include/ashlar/nn/linear.hpp '#include "ashlar/nn/missing.hpp"' 'does not exist'

@@ -39,6 +39,10 @@ template <class E, class Dispatch>
 using DispatcherPolicy = std::conditional_t<std::is_same_v<Dispatch, AutoDispatch>,
                                             std::conditional_t<E::has(ep), AllToAll, LocalDispatch>, Dispatch>;
 
+/// A policy that makes modules, and not those of experts.
+template <class Policy, class E>
+concept MayRoute = HasModule<Policy, E> && !ExpertsModule<typename Policy::template Module<E>, E>;
+
 /// The requirements of a mixture of experts, a sentence each.
 template <class Policy, class E>
 constexpr bool check_moe() {
@@ -46,9 +50,9 @@ constexpr bool check_moe() {
   using Experts = typename Policy::Experts;
   using Dispatcher = DispatcherPolicy<E, typename Policy::Dispatcher>;
   static_assert(
-      HasModule<Router, E>,
+      MayRoute<Router, E>,
       "MoE<Router, ...>: the first argument is a router policy, such as TopK<Softmax>, with a Module<E> template.");
-  if constexpr (HasModule<Router, E>)
+  if constexpr (MayRoute<Router, E>)
     static_assert(RouterModule<typename Router::template Module<E>, E>,
                   "MoE<Router, ...>: the router's Module<E> lacks part of the interface: Saved, a constructor from "
                   "(Declarations<E>, index_t dim, const MoeSizes&), route, backward and finish_step (see "

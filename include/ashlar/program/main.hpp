@@ -107,7 +107,7 @@ void run(const CommandLine& line, Communicator world) {
     std::printf("%s\n", made.path.string().c_str());
     return;
   }
-  take_device<typename R::Device>(world);
+  take_device<DeviceOf<R>>(world);
   with_precision<R>(line, [&]<class T>(std::type_identity<T>) {
     using M = ModelOf<R, DeviceOf<R>, T>;
     switch (line.subcommand) {

@@ -49,19 +49,30 @@ struct WithDense<SwiGlu, Kinds...> {
 template <class... Kinds>
 inline constexpr bool any_experts = (false || ... || is_instance<Kinds, MoE>);
 
+template <class Kind, class E>
+concept AttentionKind = HasModule<Kind, E> && requires {
+  typename Kind::template Module<E>::Sizes;
+};
+/// `name`: how checkpoints call the feed-forward.
+template <class Kind, class E>
+concept FeedForwardKind = HasModule<Kind, E> && requires {
+  { Kind::name } -> std::convertible_to<std::string_view>;
+};
+
 template <class E, class Kind>
 constexpr bool check_attention_kind() {
   static_assert(
-      HasModule<Kind, E>,
+      AttentionKind<Kind, E>,
       "Attn<...> takes Sdpa, Flash<Mask>, Flex<Mask>, Grouped<...>, Latent<Mask>, or a kind of your own with a "
       "Module<E> template; a mask of your own goes inside, as in Attn<Flex<MyMask>>.");
-  return HasModule<Kind, E>;
+  return AttentionKind<Kind, E>;
 }
 template <class E, class Kind>
 constexpr bool check_feed_forward_kind() {
-  static_assert(HasModule<Kind, E>,
-                "Ffn<...> takes SwiGlu, MoE<Router, Experts>, or a kind of your own with a Module<E> template.");
-  return HasModule<Kind, E>;
+  static_assert(
+      FeedForwardKind<Kind, E>,
+      "Ffn<...> takes SwiGlu, MoE<Router, Experts>, or a kind of your own with a Module<E> template and a name.");
+  return FeedForwardKind<Kind, E>;
 }
 template <class Sizes, class Module>
 constexpr bool has_sizes_for() {

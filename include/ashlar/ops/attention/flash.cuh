@@ -120,8 +120,8 @@ struct FlashCall {
 template <class M, bool Merges = false>
 bool flash_attention(Cuda::Queue& queue, const AttentionShape& shape, const typename M::State& mask,
                      const QueryKeyValue<const bf16, Cuda>& in, const AttentionOut<bf16, Cuda>& result) {
-  const auto& [query, key, value] = in;
-  const auto& [out, lse] = result;
+  const TensorView<const bf16, Cuda>&query = in.query, &key = in.key, &value = in.value;
+  const TensorView<bf16, Cuda>& out = result.out;
   const FlashCall call{shape};
   if (!call.taken(query, key, value, out)) return false;
   const auto run = [&]<FlashTuning Tuning>() {
@@ -134,7 +134,7 @@ bool flash_attention(Cuda::Queue& queue, const AttentionShape& shape, const type
                    {call.sizes(), mask, order, call.queries(query, shape.head_dim, Kernel::kept),
                     call.keys(key, shape.head_dim, Kernel::tile), call.keys(value, shape.value_dim, Kernel::tile),
                     call.queries(out, shape.value_dim, flash_warp_rows), rows_of(TensorView<const bf16, Cuda>(out)),
-                    lse.data(), ticket});
+                    result.lse.data(), ticket});
   };
   return call.with_plan([&](auto plan) {
     // Of short sequences, blocks of fewer queries waste less at the diagonal.
@@ -165,8 +165,8 @@ bool flash_attention_backward(Cuda::Queue& queue, const AttentionShape& shape, c
                               const QueryKeyValue<const bf16, Cuda>& in, TensorView<const float, Cuda> lse,
                               TensorView<const float, Cuda> delta, TensorView<const bf16, Cuda> dout,
                               const QueryKeyValue<bf16, Cuda>& gradients, bool accumulate) {
-  const auto& [query, key, value] = in;
-  const auto& [dquery, dkey, dvalue] = gradients;
+  const TensorView<const bf16, Cuda>&query = in.query, &key = in.key, &value = in.value;
+  const TensorView<bf16, Cuda>&dquery = gradients.query, &dkey = gradients.key, &dvalue = gradients.value;
   const FlashCall call{shape};
   if (!call.taken(query, key, value, dout, dquery, dkey, dvalue)) return false;
   int* const tickets = static_cast<int*>(queue.workspace());
