@@ -35,7 +35,7 @@ void with_head_dim(index_t dim, Body body) {
 template <class M, class T>
 void attention(Cuda::Queue& queue, const AttentionShape& shape, const typename M::State& mask,
                const QueryKeyValue<const T, Cuda>& in, const AttentionOut<T, Cuda>& result, Merge merge) {
-  if constexpr (std::is_same_v<T, bf16>)
+  if constexpr (std::is_same_v<T, bf16> && flash_takes<M>)
     if (merge == Merge::replace && flash_attention<M>(queue, shape, mask, in, result)) return;
   const kernel::AttentionParams<M, T> params{
       shape, mask, rows_of(in.query), rows_of(in.key), rows_of(in.value), rows_of(result.out), result.lse.data(),
@@ -61,7 +61,7 @@ void attention_backward(Cuda::Queue& queue, const AttentionShape& shape, const t
                         const QueryKeyValue<const T, Cuda>& in, TensorView<const Acc<T>, Cuda> lse,
                         TensorView<const Acc<T>, Cuda> delta, TensorView<const T, Cuda> dout,
                         const QueryKeyValue<T, Cuda>& gradients, bool accumulate) {
-  if constexpr (std::is_same_v<T, bf16>)
+  if constexpr (std::is_same_v<T, bf16> && flash_takes<M>)
     if (flash_attention_backward<M>(queue, shape, mask, in, lse, delta, dout, gradients, accumulate)) return;
   const kernel::AttentionBackwardParams<M, T> params{shape,
                                                      mask,

@@ -35,6 +35,11 @@ struct FlashGpu {
   }
 };
 
+/// Whether the kernels are for mask M. A local mask over documents has two tests an element, and more numbers than the
+/// kernels have registers left: those spilled, and the plain kernels take its calls.
+template <class M>
+inline constexpr bool flash_takes = !(requires { typename M::Base; } && M::needs_documents);
+
 /// One call's sizes, and what its launches have in common.
 struct FlashCall {
   const AttentionShape& shape;
