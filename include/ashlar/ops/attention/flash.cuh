@@ -7,6 +7,7 @@
 
 #include "ashlar/core/tensor_view.hpp"
 #include "ashlar/device/cuda/launch.cuh"
+#include "ashlar/device/cuda/runtime.hpp"
 #include "ashlar/device/cuda/tensor_map.hpp"
 #include "ashlar/ops/attention/arguments.hpp"
 #include "ashlar/ops/attention/flash_delta.cuh"
