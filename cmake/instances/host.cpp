@@ -1,5 +1,5 @@
-// For ashlar_compile: what no recipe changes, every .ipp of the library (docs/architecture.md, "Headers alone, or compiled
-// once"), and the instances of templates that recipes call with fixed types.
+// For ashlar_compile: what no recipe changes, every .ipp of the library (docs/architecture.md, "Headers alone, or
+// compiled once"), and the instances of templates that recipes call with fixed types.
 #include "ashlar/checkpoint/consolidate.ipp"
 #include "ashlar/checkpoint/file.ipp"
 #include "ashlar/checkpoint/folder.ipp"

@@ -4,8 +4,8 @@
 
 #include "ashlar/data/random_tokens.hpp"
 #include "ashlar/models/llama3/llama3.hpp"
-#include "ashlar/report/peak_memory.hpp"
 #include "ashlar/program/plan.hpp"
+#include "ashlar/report/peak_memory.hpp"
 #include "catch.hpp"
 
 #if defined(__GLIBC__)

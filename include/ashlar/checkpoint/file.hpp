@@ -18,8 +18,8 @@
 #include <utility>
 #include <vector>
 
-#include "ashlar/core/platform.hpp"
 #include "ashlar/core/error.hpp"
+#include "ashlar/core/platform.hpp"
 
 namespace ashlar::inline v0 {
 

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "ashlar/checkpoint/file.hpp"
-#include "ashlar/core/platform.hpp"
 #include "ashlar/core/dtype.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/core/shape.hpp"
 
 namespace ashlar::inline v0 {

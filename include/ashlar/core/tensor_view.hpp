@@ -4,8 +4,8 @@
 
 #include <type_traits>
 
-#include "ashlar/core/platform.hpp"
 #include "ashlar/core/dtype.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/core/shape.hpp"
 
 namespace ashlar::inline v0 {

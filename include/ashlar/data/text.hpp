@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "ashlar/core/platform.hpp"
 #include "ashlar/core/error.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/core/random.hpp"
 #include "ashlar/data/token_source.hpp"
 

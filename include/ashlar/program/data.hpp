@@ -4,11 +4,11 @@
 #include <memory>
 #include <optional>
 
+#include "ashlar/config/config.hpp"
 #include "ashlar/core/platform.hpp"
 #include "ashlar/data/bigram.hpp"
 #include "ashlar/data/random_tokens.hpp"
 #include "ashlar/data/text.hpp"
-#include "ashlar/config/config.hpp"
 
 namespace ashlar::inline v0 {
 

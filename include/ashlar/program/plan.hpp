@@ -84,8 +84,8 @@ struct Planned<R, F> {
 }  // namespace detail
 
 /// What a plan of R is made with: R's model with every strategy, because degrees say which of them act. So recipes of
-/// one model share a plan, and those of program/plan_instances.hpp are compiled once. Experts stay on their rank where R
-/// keeps them there: that is another dispatcher.
+/// one model share a plan, and those of program/plan_instances.hpp are compiled once. Experts stay on their rank where
+/// R keeps them there: that is another dispatcher.
 template <AnyRecipe R>
 using PlannedRecipe = typename detail::Planned<R, detail::FamilyOf<R>>::type;
 

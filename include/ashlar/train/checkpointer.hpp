@@ -11,8 +11,8 @@
 
 #include "ashlar/checkpoint/load.hpp"
 #include "ashlar/checkpoint/save.hpp"
-#include "ashlar/core/platform.hpp"
 #include "ashlar/config/json.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/train/trainer_state.hpp"
 
 namespace ashlar::inline v0 {

@@ -2,8 +2,9 @@
 // before anything is allocated. Used by train/trainer.hpp and program/plan.hpp.
 #pragma once
 
-#include "ashlar/core/platform.hpp"
+#include "ashlar/config/config.hpp"
 #include "ashlar/core/environment.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/core/recipe.hpp"
 #include "ashlar/mesh/mesh.hpp"
 #include "ashlar/models/model.hpp"
@@ -12,7 +13,6 @@
 #include "ashlar/parallel/pipeline/lower.hpp"
 #include "ashlar/parallel/pipeline/schedule.hpp"
 #include "ashlar/parallel/pipeline/split.hpp"
-#include "ashlar/config/config.hpp"
 
 namespace ashlar::inline v0 {
 

@@ -8,14 +8,14 @@
 #include <vector>
 
 #include "ashlar/comm/world.hpp"
+#include "ashlar/config/options.hpp"
 #include "ashlar/data/loader.hpp"
 #include "ashlar/models/stage.hpp"
 #include "ashlar/optim/lr_schedule.hpp"
+#include "ashlar/optim/optimizer.hpp"
 #include "ashlar/parallel/pipeline/executor.hpp"
 #include "ashlar/train/batch_upload.hpp"
-#include "ashlar/config/options.hpp"
 #include "ashlar/train/layout.hpp"
-#include "ashlar/optim/optimizer.hpp"
 
 namespace ashlar::inline v0 {
 

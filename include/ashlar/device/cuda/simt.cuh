@@ -18,8 +18,8 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "ashlar/core/platform.hpp"
 #include "ashlar/core/dtype.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/core/shape.hpp"
 
 namespace ashlar::inline v0 {

@@ -142,8 +142,7 @@ class JointBack {
     if (!c.saving()) p.gradient = {};
     p.loss = mine;
     objective(c, p);
-    if (tensor_parallel(c))
-      c.tensor_parallel.all_gather(c.queue, mine, losses).wait(c.queue);
+    if (tensor_parallel(c)) c.tensor_parallel.all_gather(c.queue, mine, losses).wait(c.queue);
     auto workspace = c.template scratch<double>({ops::sum_workspace<D>(losses.count())});
     ops::sum(c.queue, TensorView<const A, D>(losses), total, workspace);
   }

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ashlar/core/math.hpp"
 #include "ashlar/core/loops.hpp"
+#include "ashlar/core/math.hpp"
 #include "ashlar/core/tensor_view.hpp"
 #include "ashlar/device/cpu.hpp"
 #include "ashlar/ops/adamw/step.hpp"

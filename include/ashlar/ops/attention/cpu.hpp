@@ -7,8 +7,8 @@
 #include <cmath>
 #include <limits>
 
-#include "ashlar/core/math.hpp"
 #include "ashlar/core/loops.hpp"
+#include "ashlar/core/math.hpp"
 #include "ashlar/ops/attention/cpu_backward.hpp"
 #include "ashlar/ops/attention/tiles.hpp"
 

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <limits>
 
-#include "ashlar/core/math.hpp"
 #include "ashlar/core/loops.hpp"
+#include "ashlar/core/math.hpp"
 #include "ashlar/ops/attention/tiles.hpp"
 
 namespace ashlar::inline v0::ops::cpu {

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "ashlar/core/dtype.hpp"
-#include "ashlar/core/math.hpp"
 #include "ashlar/core/loops.hpp"
+#include "ashlar/core/math.hpp"
 #include "ashlar/core/tensor_view.hpp"
 #include "ashlar/device/cpu.hpp"
 #include "ashlar/ops/conditioning/timestep.hpp"

@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <limits>
 
-#include "ashlar/core/math.hpp"
 #include "ashlar/core/loops.hpp"
+#include "ashlar/core/math.hpp"
 #include "ashlar/core/tensor_view.hpp"
 #include "ashlar/device/cpu.hpp"
 #include "ashlar/ops/cross_entropy/ignore_index.hpp"

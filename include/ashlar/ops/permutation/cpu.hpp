@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <utility>
 
-#include "ashlar/core/platform.hpp"
 #include "ashlar/core/loops.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/core/tensor_view.hpp"
 #include "ashlar/device/cpu.hpp"
 

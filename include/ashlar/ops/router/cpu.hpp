@@ -6,8 +6,8 @@
 #include <cmath>
 #include <cstdint>
 
-#include "ashlar/core/math.hpp"
 #include "ashlar/core/loops.hpp"
+#include "ashlar/core/math.hpp"
 #include "ashlar/core/tensor_view.hpp"
 #include "ashlar/device/cpu.hpp"
 #include "ashlar/ops/router/options.hpp"

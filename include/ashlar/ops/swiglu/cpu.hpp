@@ -1,8 +1,8 @@
 // SwiGLU on the host. Read next: nn/swiglu.hpp.
 #pragma once
 
-#include "ashlar/core/math.hpp"
 #include "ashlar/core/loops.hpp"
+#include "ashlar/core/math.hpp"
 #include "ashlar/core/tensor_view.hpp"
 #include "ashlar/device/cpu.hpp"
 

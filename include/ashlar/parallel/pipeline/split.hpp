@@ -4,8 +4,8 @@
 
 #include <vector>
 
-#include "ashlar/core/platform.hpp"
 #include "ashlar/core/error.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/core/shape.hpp"
 
 namespace ashlar::inline v0::pipeline {
