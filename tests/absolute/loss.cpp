@@ -110,3 +110,22 @@ TEST_CASE("so are those of a mixture of experts") {
   sizes.shared = 1;
   check_model<Mixture>("moe", sizes);
 }
+
+TEST_CASE("what is evaluated is not counted by the routers, whose biases follow what is trained on") {
+  const auto biases_after = [](bool evaluates) {
+    Trainer<ModelOf<Mixture, Cpu, double>> trainer(config_of("moe"));
+    test::set_weights(trainer, spread(test::weights_of(trainer)));
+    HostBatch other = batch_of();
+    for (auto& token : other.tokens) token = 5;  // all to two experts
+    for (int i = 0; evaluates && i < 3; ++i) trainer.evaluate(other);
+    trainer.step(batch_of());
+    std::vector<double> biases;
+    for (const auto& buffer : trainer.stages()[0]->buffers())
+      biases.insert(biases.end(), buffer.values.data(), buffer.values.data() + buffer.values.count());
+    return biases;
+  };
+  const std::vector<double> biases = biases_after(false);
+  REQUIRE(biases.size() == 8);
+  CHECK(*std::max_element(biases.begin(), biases.end()) > 0);
+  CHECK(biases_after(true) == biases);
+}
