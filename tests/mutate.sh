@@ -58,7 +58,7 @@ fi
 
 # ---- compile and run ----
 
-flags=(-std=c++20 -O0 -w -fopenmp)
+flags=(-std=c++20 -O1 -w -fopenmp)
 main=("$work/main.o") catch_options=(--warn NoTests)
 if echo '#include <catch2/catch_all.hpp>' | g++ -x c++ -fsyntax-only - 2>/dev/null; then  # version 3
   main=(-lCatch2Main -lCatch2) catch_options=()
