@@ -27,6 +27,7 @@ struct StepInput {
   bool training = true;
   Observer<D>* observer = nullptr;
   Routing assumed_routing = Routing::balanced;
+  bool unordered_sums = false;
 };
 
 template <Model M>
@@ -222,6 +223,7 @@ class Stage {
     c.observer = input_.observer;
     c.phase = phase;
     c.assumed_routing = input_.assumed_routing;
+    c.unordered_sums = input_.unordered_sums;
     return c;
   }
 
