@@ -51,7 +51,7 @@ class SwiGluFeedForward {
     w1_.forward(c, saved.all, saved.gate);
     w3_.forward(c, saved.all, saved.up);
     activate(c, saved);
-    c.observe("h", saved.h);
+    c.observe("h", saved.h, {.columns_over = Axis::tp});
     sum_rows(c, y, [&](View target) { w2_.forward(c, ConstView(saved.h), target); });
     return y;
   }

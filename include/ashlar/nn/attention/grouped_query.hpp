@@ -93,9 +93,9 @@ class GroupedQueryAttention {
     turn(c, dk, 0, ops::Direction::backward);
     query_norm_.backward(c, dq, saved.query_norm);
     key_norm_.backward(c, dk, saved.key_norm);
-    c.observe("query", dq);
-    c.observe("key", dk);
-    c.observe("value", dv);
+    c.observe("query", dq, {.columns_over = Axis::tp});
+    c.observe("key", dk, {.columns_over = Axis::tp});
+    c.observe("value", dv, {.columns_over = Axis::tp});
     wq_.weight_gradient(c, dq, saved.all);
     wk_.weight_gradient(c, dk, saved.all);
     wv_.weight_gradient(c, dv, saved.all);

@@ -98,9 +98,9 @@ class LatentAttention {
       wo_.input_gradient(c, dy_all, dout);
       wo_.weight_gradient(c, dy_all, saved.core.out);
       core_.backward(c, c.sequences(), c.sequences(), dout, saved.core, dq, dk, dv);
-      c.observe("query", dq);
-      c.observe("key", dk);
-      c.observe("value", dv);
+      c.observe("query", dq, {.columns_over = Axis::tp});
+      c.observe("key", dk, {.columns_over = Axis::tp});
+      c.observe("value", dv, {.columns_over = Axis::tp});
       keys_and_values_backward(c, dk, dv, saved, dlatent);
       queries_backward(c, dq, saved, dquery_latent);
     }
