@@ -38,8 +38,8 @@ class SwiGluFeedForward {
   /// w1, w3: [hidden_dim, dim]; w2: [dim, hidden_dim]. `depth_std` is the standard deviation of w2 and w3.
   SwiGluFeedForward(Declarations<E> d, index_t dim, index_t hidden_dim, double depth_std)
       : w1_(d, "w1", hidden_dim, dim, LinearKind::column_parallel, Initializer::truncated_normal(0.02, 2)),
-        w2_(d, "w2", dim, hidden_dim, LinearKind::row_parallel, Initializer::truncated_normal(depth_std, 2)),
-        w3_(d, "w3", hidden_dim, dim, LinearKind::column_parallel, Initializer::truncated_normal(depth_std, 2)) {}
+        w3_(d, "w3", hidden_dim, dim, LinearKind::column_parallel, Initializer::truncated_normal(depth_std, 2)),
+        w2_(d, "w2", dim, hidden_dim, LinearKind::row_parallel, Initializer::truncated_normal(depth_std, 2)) {}
 
   /// y [N / tp, dim] of x [N / tp, dim], in scratch.
   View forward(Context<E>& c, ConstView x, Saved& saved) const {
@@ -88,7 +88,7 @@ class SwiGluFeedForward {
     ops::swiglu<T>(c.queue, saved.gate, saved.up, saved.h);
   }
 
-  Linear<E> w1_, w2_, w3_;
+  Linear<E> w1_, w3_, w2_;
 };
 
 }  // namespace ashlar::inline v0
