@@ -27,6 +27,7 @@ struct StepInput {
   bool training = true;
   Observer<D>* observer = nullptr;
   Routing assumed_routing = Routing::balanced;
+  bool unordered_sums = false;
 };
 
 template <Model M>
@@ -227,6 +228,7 @@ class Stage {
     c.micro_batches = index_t{setup_.mesh.dp_degree()} * input_.micro_batches;
     c.first_layer = first_layer_;
     c.assumed_routing = input_.assumed_routing;
+    c.unordered_sums = input_.unordered_sums;
     return c;
   }
 

@@ -217,6 +217,7 @@ class Trainer {
     input.training = training;
     input.observer = observer_;
     input.assumed_routing = assumed_routing_;
+    input.unordered_sums = config_.training.unordered_sums;
     for (auto& stage : stages_) stage->begin_step(input);
     (training ? *train_ : *evaluate_).run();
   }
