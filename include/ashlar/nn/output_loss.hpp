@@ -115,7 +115,8 @@ class OutputLoss {
     const Shape shape{x.rows(), weight_->value.dim(0)};
     auto logits = aligned_rows<A>(c, shape);
     ops::matmul<T>(c.queue, x, ops::Transpose::no, weight_->value, ops::Transpose::yes, logits);
-    c.observe("logits", logits);
+    c.observe("logits", logits,
+              {.columns_over = Axis::tp, .first_row = first_row, .rows_of_chunks = c.sequences().rows()});
     k.logits = logits;
     k.first_row = first_row;
     k.targets = targets.ids.range(first_row, x.rows());
@@ -138,7 +139,8 @@ class OutputLoss {
     }
     if (!c.saving()) return;
     ops::matmul<T>(c.queue, k.dlogits, ops::Transpose::no, weight_->value, ops::Transpose::no, dx);
-    ops::matmul<T>(c.queue, k.dlogits, ops::Transpose::yes, x, ops::Transpose::no, weight_->gradient, 1);
+    if (weight_->trainable)
+      ops::matmul<T>(c.queue, k.dlogits, ops::Transpose::yes, x, ops::Transpose::no, weight_->gradient, 1);
   }
 
   RmsNorm<E> norm_;

@@ -66,9 +66,9 @@ class AttentionCore {
 
   /// Writes saved.out; with a cache, appends the keys and values to it and attends to all of it.
   void forward(Context<E>& c, const Rows& from, const Rows& to, Saved& saved) const {
-    c.observe("query", saved.query);
-    c.observe("key", saved.key);
-    c.observe("value", saved.value);
+    c.observe("query", saved.query, {.columns_over = Axis::tp});
+    c.observe("key", saved.key, {.columns_over = Axis::tp});
+    c.observe("value", saved.value, {.columns_over = Axis::tp});
     ops::AttentionShape s = shape(from, to);
     ConstView key = saved.key, value = saved.value;
     if (c.cache) {
@@ -83,7 +83,7 @@ class AttentionCore {
     const index_t capacity = c.cache ? c.cache->capacity : to.len;
     ops::attention<M, T, D>(c.queue, s, detail::mask_state<M>(to, capacity, sizes_.local), {saved.query, key, value},
                             {saved.out, saved.lse});
-    c.observe("out", saved.out);
+    c.observe("out", saved.out, {.columns_over = Axis::tp});
   }
 
   /// The gradients of queries, keys and values, written whole.

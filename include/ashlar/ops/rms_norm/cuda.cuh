@@ -259,7 +259,7 @@ void rms_norm_backward(Cuda::Queue& queue, TensorView<const T, Cuda> dy, TensorV
   if (rows == 0 || cols == 0) return;
   const bool aligned = packs_aligned<width>(dy, h);
   const index_t block_rows = rms_norm_tuning.block_rows(rows), blocks = ceil_div(rows, block_rows);
-  const bool summed = cols <= kernel::RmsNormBackward<T, false>::most_cols;
+  const bool summed = dweight && cols <= kernel::RmsNormBackward<T, false>::most_cols;
   const kernel::RmsNormBackwardParams<T> params{rows_of(dy),
                                                 rows_of(h),
                                                 weight.data(),
@@ -271,15 +271,16 @@ void rms_norm_backward(Cuda::Queue& queue, TensorView<const T, Cuda> dy, TensorV
                                                 block_rows,
                                                 accumulate,
                                                 aligned && packs_aligned<width>(weight, dx)};
-  if (!summed)  // before dx, which may take the place of dy
+  if (dweight && !summed)  // before dx, which may take the place of dy
     launch<Partial>(queue, {blocks, ceil_div(cols, Partial::columns)},
                     {rows_of(dy), rows_of(h), rstd.data(), workspace.data(), rows, cols, block_rows, aligned});
   if (cols <= rms_norm_tuning.warp_row)
     launch<kernel::RmsNormBackward<T, true>>(queue, {blocks}, params);
   else
     launch<kernel::RmsNormBackward<T, false>>(queue, {blocks}, params);
-  launch<kernel::RmsNormWeightFinish<Acc<T>>>(queue, {ceil_div(cols, warp_size)},
-                                              {workspace.data(), dweight.data(), blocks, cols});
+  if (dweight)
+    launch<kernel::RmsNormWeightFinish<Acc<T>>>(queue, {ceil_div(cols, warp_size)},
+                                                {workspace.data(), dweight.data(), blocks, cols});
 }
 
 }  // namespace ashlar::inline v0::ops::cuda
