@@ -12,7 +12,7 @@ namespace ashlar::test {
 
 using ByName = std::map<std::string, std::vector<double>>;
 
-/// pick(unit) is a range as long as the unit's; its tensors by name. One rank.
+/// pick(unit) is a range as long as what the unit trains; its tensors by name. One rank.
 template <class M, class Pick>
 ByName tensors_of(Trainer<M>& trainer, Pick&& pick) {
   ByName all;
@@ -20,7 +20,8 @@ ByName tensors_of(Trainer<M>& trainer, Pick&& pick) {
     for (auto* unit : stage->units()) {
       const auto range = pick(*unit);
       for (const auto& e : unit->layout().entries())
-        all[e.info.name].assign(range.data() + e.begin, range.data() + e.begin + e.local_shape.count());
+        if (e.info.trainable)
+          all[e.info.name].assign(range.data() + e.begin, range.data() + e.begin + e.local_shape.count());
     }
   return all;
 }

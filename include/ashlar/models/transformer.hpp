@@ -59,7 +59,7 @@ struct RecipeOf {
   static_assert(
       (Policy<P> && ...),
       "Transformer<...> takes one recipe, or policies: Attn<>, Ffn<>, Parallel<>, ActivationCheckpoint<>, Precision<>, "
-      "On<>, Family<>; wrap a bare kind, as in Attn<Sdpa>.");
+      "On<>, Family<>, Optimize<>; wrap a bare kind, as in Attn<Sdpa>.");
   using type = Recipe<P...>;
 };
 template <AnyRecipe R>
