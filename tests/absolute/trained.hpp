@@ -44,7 +44,7 @@ void set_weights(Trainer<M>& trainer, const ByName& values) {
           for (std::size_t i = 0; i < found->second.size(); ++i)
             unit->master().data()[e.begin + static_cast<index_t>(i)] =
                 static_cast<typename M::Environment::Master>(found->second[i]);
-  trainer.resume_at(trainer.step_count());
+  trainer.resume_at(trainer.step_count(), trainer.update_count());
 }
 
 /// Row r of an array [rows, seq_len].
