@@ -26,6 +26,7 @@ struct StageSetup {
   index_t max_seq_len = 0;
   Keep keep = Keep::all;
   UnitOptions units;
+  LoraConfig lora = {};
 };
 
 /// A model's batch in host memory, in a device's, and as views of some rows there.
