@@ -6,9 +6,9 @@ using namespace equivalence;
 
 namespace {
 
-template <class F, Strategies S>
+template <class F, Strategies S, class... More>
 struct Adapted : Recipe<Family<F>, Weights<LowRank>, Parallel<S>, ActivationCheckpoint<None, Selective, Full>,
-                        Precision<F64>> {};
+                        Precision<F64>, More...> {};
 
 Config adapted(Config c) {
   c.lora.rank = 4;
@@ -17,9 +17,9 @@ Config adapted(Config c) {
   return c;
 }
 
-template <class F, Strategies S>
+template <class F, Strategies S, class... More>
 void check_family(const std::vector<Layout>& layouts) {
-  using R = Adapted<F, S>;
+  using R = Adapted<F, S, More...>;
   constexpr int steps = 4;
   const Run alone = run<R>(adapted(base_config()), 1, steps), before = run<R>(adapted(base_config()), 1, 0);
   REQUIRE(alone.losses.back() < alone.losses.front());
@@ -55,7 +55,7 @@ TEST_CASE("a dense model with adapters equals one rank on every layout, and its 
 }
 
 TEST_CASE("adapters beside frozen experts equal one rank on every layout") {
-  check_family<TinyMoe, fsdp * tp * ep>(expert_layouts());
+  check_family<TinyMoe, fsdp * tp * ep, Ffn<MoE<TopK<Sigmoid>>>>(expert_layouts());
 }
 
 TEST_CASE("adapters in latent attention, where some weights are whole on each rank of tp, equal one rank") {

@@ -108,6 +108,7 @@ struct LowRank {
   }
   template <class E>
   using Projection = LowRankProjection<E>;
+  static constexpr bool needs_base = true;
   static bool trains(const ParameterInfo& info) { return is_adapter(info.name); }
 };
 

@@ -137,7 +137,8 @@ class OutputLoss {
     }
     if (!c.saving()) return;
     ops::matmul<T>(c.queue, k.dlogits, ops::Transpose::no, weight_->value, ops::Transpose::no, dx);
-    ops::matmul<T>(c.queue, k.dlogits, ops::Transpose::yes, x, ops::Transpose::no, weight_->gradient, 1);
+    if (weight_->trainable)
+      ops::matmul<T>(c.queue, k.dlogits, ops::Transpose::yes, x, ops::Transpose::no, weight_->gradient, 1);
   }
 
   RmsNorm<E> norm_;

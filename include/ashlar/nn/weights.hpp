@@ -26,6 +26,7 @@ struct PlainWeights {
   }
   template <class E>
   using Projection = PlainProjection<E>;
+  static constexpr bool needs_base = false;
   static bool trains(const ParameterInfo&) { return true; }
 };
 
@@ -35,7 +36,9 @@ struct PlainWeights {
 /// - Projection<E>, one weight [out, in], constructed like Linear: forward(c, input, y) writes y [N, out]; in backward
 ///   gradient(c, dy) prepares dy, an operand of weight gradients, once for input_gradient(c, gradient, dx, accumulate),
 ///   which writes or adds to dx [N, in], and weight_gradient(c, gradient, input);
-/// - trains(info), whether a parameter of a model with such weights is trained.
+/// - trains(info), whether a parameter of a model with such weights is trained; needs_base, whether a run must say
+/// where
+///   the others come from.
 template <class W, class E>
 concept WeightsOf = requires(Context<E>& c, typename E::ConstView x, typename E::View y,
                              typename W::template Projection<E>& p, const typename W::template Input<E>& input,
@@ -50,6 +53,7 @@ concept WeightsOf = requires(Context<E>& c, typename E::ConstView x, typename E:
   p.input_gradient(c, dy, y, true);
   p.weight_gradient(c, dy, input);
   { W::trains(info) } -> std::convertible_to<bool>;
+  { W::needs_base } -> std::convertible_to<bool>;
 };
 
 template <class E>
