@@ -10,12 +10,13 @@
 
 #include "ashlar/comm/mpi.hpp"
 #include "ashlar/comm/world.hpp"
+#include "ashlar/config/command_line.hpp"
 #include "ashlar/data/random_tokens.hpp"
 #include "ashlar/device/build_device.hpp"
 #include "ashlar/device/threads.hpp"
 #include "ashlar/models/debug_moe/debug_moe.hpp"
 #include "ashlar/models/transformer.hpp"
-#include "ashlar/config/command_line.hpp"
+#include "ashlar/nn/low_rank.hpp"
 #include "ashlar/program/convert.hpp"
 #include "ashlar/program/generate.hpp"
 #include "ashlar/program/plan.hpp"
@@ -102,6 +103,9 @@ void run(const CommandLine& line, Communicator world) {
   const bool all_ranks = line.subcommand == Subcommand::train || line.subcommand == Subcommand::evaluate;
   if (!all_ranks && world.size() > 1)
     throw ConfigError(concat(to_string(line.subcommand), " runs on one rank; start it without the launcher"));
+  for (const char* flag : {"lora.rank", "lora.alpha", "lora.targets"})
+    if (line.is_given(flag) && !R::MatrixWeights::needs_base)
+      throw ConfigError(concat("--", flag, " is of adapters, and this recipe has none; add Weights<LowRank> to it"));
   if (line.subcommand == Subcommand::convert) {
     const Consolidated made = convert(line.config);
     std::printf("%s\n", made.path.string().c_str());
