@@ -224,6 +224,9 @@ TEST_CASE("adapters without a base, or with another one, are errors that say wha
   c.checkpoint.base_path = (base.path() / "checkpoint").string();
   train<AdaptedModel>(c, 2, nothing);
 
+  Config other_scale = c;
+  other_scale.lora.alpha = 8;
+  CHECK(mentions(error_of([&] { train<AdaptedModel>(other_scale, 3, nothing); }), "--lora.rank 3 and --lora.alpha 7"));
   OpenCheckpoint adapters = open_checkpoint(folder.path() / "checkpoint");
   const fs::path file = folder.path() / "model.safetensors";
   CHECK(mentions(error_of([&] { consolidate(adapters, file, DType::f32); }), "has no weight layers.0.attention.w"));
