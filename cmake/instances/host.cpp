@@ -5,6 +5,7 @@
 #include "ashlar/checkpoint/folder.ipp"
 #include "ashlar/checkpoint/load.ipp"
 #include "ashlar/checkpoint/manifest.ipp"
+#include "ashlar/checkpoint/merge.ipp"
 #include "ashlar/checkpoint/safetensors.ipp"
 #include "ashlar/checkpoint/save.ipp"
 #include "ashlar/checkpoint/tensor_index.ipp"

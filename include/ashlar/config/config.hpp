@@ -110,6 +110,13 @@ struct CommConfig {
   int train_timeout_seconds = 100;
 };
 
+/// Adapters of low rank, in recipes with Weights<LowRank>.
+struct LoraConfig {
+  int rank = 8;
+  double alpha = 16;
+  std::vector<std::string> targets = {"*"};
+};
+
 struct GenerateConfig {
   std::string prompt = "";
   int tokens = 200;
@@ -136,6 +143,7 @@ struct Config {
   ActivationCheckpointConfig activation_checkpoint = {};
   ValidationConfig validation = {};
   CommConfig comm = {};
+  LoraConfig lora = {};
   GenerateConfig generate = {};
   PlanConfig plan = {};
 };

@@ -16,7 +16,7 @@ ASHLAR_ONCE std::vector<Field> fields(GroupOptions& group) {
 
 ASHLAR_ONCE FieldList fields(Config& config) {
   auto& [job, model, training, parallelism, optimizer, lr_scheduler, checkpoint, metrics, activation_checkpoint,
-         validation, comm, generate, plan] = config;
+         validation, comm, lora, generate, plan] = config;
   FieldList list;
 
   list.section("job", "The run as a whole.");
@@ -179,6 +179,14 @@ ASHLAR_ONCE FieldList fields(Config& config) {
              {.unit = "seconds", .meaning = "until the first step is done", .check = at_least(1)});
   list.field("train_timeout_seconds", &comm.train_timeout_seconds,
              {.unit = "seconds", .meaning = "after the first step", .check = at_least(1)});
+
+  list.section("lora", "Adapters of low rank beside frozen weights, in recipes with Weights<LowRank>.");
+  list.field("rank", &lora.rank, {.meaning = "of each adapter", .check = at_least(1)});
+  list.field("alpha", &lora.alpha,
+             {.meaning = "what an adapter adds to its weight is multiplied by alpha / rank", .check = above(0)});
+  list.field("targets", &lora.targets,
+             {.meaning = "the projections that have adapters, by name; * stands for any characters, as in "
+                         "layers.*.attention.wq"});
 
   list.section("generate", "What the subcommand generate writes.");
   list.field("prompt", &generate.prompt, {.meaning = "the text to continue"});

@@ -170,6 +170,7 @@ class Stage {
       return typename Declarations<E>::Place{mesh.coordinate(axis), mesh.degree(axis)};
     };
     Declarations<E> d(setup_.memory, setup_.queue, place(Axis::tp), place(Axis::ep));
+    d.adapt_by(setup_.lora);
     d.classify_by(setup_.classify);
     // The ends stay gathered for the step: the output is used last in forward and first in backward.
     const UnitOptions ends{false, false};

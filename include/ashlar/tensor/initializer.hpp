@@ -13,15 +13,16 @@ namespace ashlar::inline v0 {
 
 /// A distribution of initial values.
 struct Initializer {
-  enum class Kind { constant, normal, truncated_normal };
+  enum class Kind { constant, normal, truncated_normal, uniform };
   Kind kind = Kind::constant;
   double mean = 0;  // the constant, for constant
   double std = 0;
-  double cut = 0;  // truncated_normal: values stay within mean +- cut (an absolute distance)
+  double cut = 0;  // truncated_normal and uniform: values stay within mean +- cut (an absolute distance)
 
   static Initializer constant(double value) { return {Kind::constant, value, 0, 0}; }
   static Initializer normal(double std) { return {Kind::normal, 0, std, 0}; }
   static Initializer truncated_normal(double std, double cut) { return {Kind::truncated_normal, 0, std, cut}; }
+  static Initializer uniform(double bound) { return {Kind::uniform, 0, 0, bound}; }
 };
 
 /// The values of one parameter.
@@ -54,6 +55,15 @@ class InitialValues {
   // Elements [64 b, 64 b + 64): four a counter.
   void draw(index_t b, float (&drawn)[block]) const {
     const auto std = static_cast<float>(init_.std), mean = static_cast<float>(init_.mean);
+    if (init_.kind == Initializer::Kind::uniform) {
+      const auto step = static_cast<float>(init_.cut) * 0x1p-23f;
+      for (index_t i = 0; i < block; ++i) {
+        const auto words = stream_.words(static_cast<std::uint64_t>((b * block + i) / 4));
+        const auto word = static_cast<std::int32_t>(words[static_cast<std::size_t>(i % 4)] >> 8);  // of 2^24
+        drawn[i] = mean + step * (static_cast<float>(word - (1 << 23)) + 0.5f);
+      }
+      return;
+    }
     for (index_t g = 0; g < block / 4; ++g) {
       const auto values = stream_.normals(static_cast<std::uint64_t>(b * (block / 4) + g));
       drawn[4 * g] = mean + std * values[0];

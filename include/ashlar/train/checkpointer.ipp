@@ -42,6 +42,10 @@ ASHLAR_ONCE bool Checkpointer::save(std::int64_t step, bool last, bool stopped) 
 }
 
 ASHLAR_ONCE void Checkpointer::load_base() {
+  if (config_.base_path.empty() && trainer_.needs_base)
+    throw ConfigError(
+        "this recipe trains adapters beside frozen weights: name the checkpoint that those are from with "
+        "--checkpoint.base_path");
   if (config_.base_path.empty()) return;
   const std::int32_t some = !trainer_.frozen.empty();
   if (trainer_.mesh.world().reduce_value(some, Reduce::max) == 0)

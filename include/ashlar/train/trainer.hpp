@@ -167,7 +167,10 @@ class Trainer {
       stages_.push_back(std::make_unique<Stage>(
           sizes_, layers[s],
           StageSetup<E>{memory_, queue_, mesh_, batch_.seq_len, keep_of<M>(config_.activation_checkpoint.mode), units,
-                        [this](ParameterInfo& info) { groups_.classify(info); }}));
+                        config_.lora, [this](ParameterInfo& info) {
+                          groups_.classify(info);
+                          info.trainable &= E::Weights::trains(info);
+                        }}));
       stages_.back()->initialize(static_cast<std::uint64_t>(config_.training.seed));
       stages_by_number_[s] = stages_.back().get();
     }
@@ -179,20 +182,26 @@ class Trainer {
   // Logical sizes are in the layouts; each stage knows its own. A frozen weight has no product for its gradient, the
   // third of three.
   void count_parameters() {
-    std::vector<double> counts(2);
+    std::vector<double> counts(3);
     for (auto& stage : stages_)
       for (Unit<E>* unit : stage->units())
         for (const auto& e : unit->layout().entries()) {
           const auto n = static_cast<double>(e.info.shape.count());
           counts[0] += n;
           counts[1] += n * M::multiplied(e.info, sizes_) * (e.info.trainable ? 1 : 2.0 / 3);
+          counts[2] += e.info.trainable ? n : 0;
         }
     counts.insert(counts.end(), groups_.counts().begin(), groups_.counts().end());
     if constexpr (D::has_storage) mesh_.group(Axis::pp).reduce_values(std::span<double>(counts));
     parameters_ = counts[0];
     multiplied_ = counts[1];
-    groups_.counts().assign(counts.begin() + 2, counts.end());
-    if (D::has_storage || mesh_.degree(Axis::pp) == 1) groups_.check_counts();
+    groups_.counts().assign(counts.begin() + 3, counts.end());
+    if (!D::has_storage && mesh_.degree(Axis::pp) > 1) return;
+    groups_.check_counts();
+    if (counts[2] == 0)
+      throw ConfigError(
+          "no parameter is trained: optimizer.groups freezes them all, or --lora.targets names no projection of the "
+          "model; \"*\" names all of them");
   }
 
   template <template <class> class Array>
