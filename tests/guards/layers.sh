@@ -25,7 +25,7 @@ grep -n '^ *# *include' $library /dev/null | awk '
     from_depth = split(from, from_path, "/"); target_depth = split(target, target_path, "/")
 
     if (target ~ /^Eigen\// && from != "ashlar/ops/matmul/eigen.hpp") fault("Eigen is for ops/matmul/eigen.hpp alone")
-    if (target ~ /^(fmt|CLI)\// || (from ~ /\.cuh$/ && target ~ /^(nlohmann|Eigen)\//))
+    if (target ~ /^CLI\// || (target ~ /^fmt\// && from !~ /\.ipp$/) || (from ~ /\.cuh$/ && target ~ /^(nlohmann|Eigen)\//))
       fault("<" target "> does not belong here")
     if (target ~ /^nlohmann\// && from !~ /^ashlar\/(config\/json|checkpoint\/(manifest|safetensors))\.ipp$/)
       fault("JSON is for config/json.ipp, checkpoint/manifest.ipp and checkpoint/safetensors.ipp")
