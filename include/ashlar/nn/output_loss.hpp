@@ -94,8 +94,8 @@ class OutputLoss {
   }
 
  private:
-  // A chunk's logits take about as much memory as eight rows of activations a token would; at least 256 rows. Chunks are
-  // of about the same size, a multiple of 64, so that none is a remainder for which products run slowly.
+  // A chunk's logits take about as much memory as eight rows of activations a token would; at least 256 rows. Chunks
+  // are of about the same size, a multiple of 64, so that none is a remainder for which products run slowly.
   index_t chunk_rows(index_t n) const {
     const index_t wanted = round_up(8 * n * weight_->value.dim(1) / weight_->value.dim(0) + 1, 256);
     return std::max<index_t>(1, std::min(n, round_up(ceil_div(n, ceil_div(std::max<index_t>(n, 1), wanted)), 64)));

@@ -11,6 +11,7 @@
 #include "ashlar/ops/gradient_norm/cuda.cuh"
 #include "ashlar/ops/grouped_gemm/cuda.cuh"
 #include "ashlar/ops/heads/cuda.cuh"
+#include "ashlar/ops/initial_values/cuda.cuh"
 #include "ashlar/ops/load_balance/cuda.cuh"
 #include "ashlar/ops/matmul/cuda.cuh"
 #include "ashlar/ops/modulation/cuda.cuh"

@@ -52,7 +52,7 @@ class AllToAllDispatcher {
     ArenaScope scope(c.scratch_arena());
     View<T> send = c.scratch({saved.local.source.count(), x.cols()});
     View<T> arrived = c.scratch(rows.shape());
-    ops::permute<T>(c.queue, x, saved.local.source, saved.local.routed.experts.cols(), send);
+    ops::permute<T>(c.queue, x, saved.local.source, saved.local.routed.experts.cols(), send, saved.local.position);
     exchange(c, send, saved.sent, arrived, saved.received);
     ops::permute<T>(c.queue, arrived, saved.source, 1, rows);
     return {rows, saved.offsets};

@@ -41,7 +41,7 @@ class LocalDispatcher {
   }
   ExpertRows<E> redispatch(Context<E>& c, View<const T> x, Saved& saved) {
     View<T> rows = c.recomputable({saved.source.count(), x.cols()});
-    ops::permute<T>(c.queue, x, saved.source, saved.routed.experts.cols(), rows);
+    ops::permute<T>(c.queue, x, saved.source, saved.routed.experts.cols(), rows, saved.position);
     return {rows, saved.offsets};
   }
   void dispatch_backward(Context<E>& c, View<const T> drows, const Saved& saved, View<T> dx) {
