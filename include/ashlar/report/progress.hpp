@@ -11,8 +11,8 @@
 #include <string>
 #include <string_view>
 
-#include "ashlar/core/platform.hpp"
 #include "ashlar/core/error.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/report/metrics.hpp"
 
 #if defined(__unix__) || defined(__APPLE__)

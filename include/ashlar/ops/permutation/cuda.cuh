@@ -113,7 +113,7 @@ struct UnpermuteBackward : WarpRows {
         for (index_t c = ctx.lane() * width; c < p.cols; c += warp_size * width) {
           // `in` is read before din is written: they may be the same.
           const auto dy = load_pack<width>(ctx, p.dy[row] + c, p.cols - c, p.aligned);
-          const auto in = load_pack<width>(ctx, p.in[at] + c, p.cols - c, p.aligned);
+          const auto in = p.dweights.data ? load_pack<width>(ctx, p.in[at] + c, p.cols - c, p.aligned) : dy;
           Pack<T, width> din;
           for (int j = 0; j < width; ++j) {
             dot += A(dy.values[j]) * A(in.values[j]);
@@ -123,7 +123,7 @@ struct UnpermuteBackward : WarpRows {
         }
       }
       dot = warp_sum(ctx, dot);
-      if (ctx.lane() == 0) ctx.store(p.dweights[row] + k, dot);
+      if (ctx.lane() == 0 && p.dweights.data) ctx.store(p.dweights[row] + k, dot);
     }
   }
 };
@@ -172,7 +172,7 @@ void unpermute_backward(Cuda::Queue& queue, TensorView<const T, Cuda> dy, Tensor
   launch<Kernel>(
       queue, {Kernel::blocks(weights.rows())},
       {rows_of(dy), rows_of(in), position.data(), rows_of(weights), rows_of(din), rows_of(dweights), weights.rows(),
-       dy.cols(), static_cast<int>(weights.cols()), packs_aligned<pack_size<T>>(dy, in, din)});
+       dy.cols(), static_cast<int>(weights.cols()), packs_aligned<pack_size<T>>(dy, in ? in : dy, din)});
 }
 
 }  // namespace ashlar::inline v0::ops::cuda
