@@ -41,7 +41,9 @@ class Linear {
     ops::matmul<T>(c.queue, dy, ops::Transpose::no, weight_.value, ops::Transpose::no, dx, accumulate ? 1 : 0);
   }
   /// dW += dy^T x, now or deferred: dy and x must stay as they are until then (Context::operand, Context::stable).
+  /// Nothing where the weight is frozen.
   void weight_gradient(Context<E>& c, View<const T> dy, View<const T> x) {
+    if (!weight_.trainable) return;
     c.weight_gradient([this, &queue = c.queue, dy, x] {
       ops::matmul<T>(queue, dy, ops::Transpose::yes, x, ops::Transpose::no, weight_.gradient, 1);
     });

@@ -94,6 +94,7 @@ class GroupedExperts {
   }
   static void weight_gradient(Context<E>& c, ConstView dy, ConstView x, TensorView<const std::int32_t, D> offsets,
                               Parameter<E>& w) {
+    if (!w.trainable) return;
     c.weight_gradient([&w, &queue = c.queue, dy, x, offsets] {
       ops::grouped_gemm_weight_gradient<T>(queue, dy, x, offsets, w.gradient, true, Which);
     });
