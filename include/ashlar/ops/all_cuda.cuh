@@ -4,6 +4,7 @@
 
 #include "ashlar/ops/adamw/cuda.cuh"
 #include "ashlar/ops/attention/cuda.cuh"
+#include "ashlar/ops/balance_loss/cuda.cuh"
 #include "ashlar/ops/conditioning/cuda.cuh"
 #include "ashlar/ops/cross_entropy/cuda.cuh"
 #include "ashlar/ops/elementwise/cuda.cuh"
