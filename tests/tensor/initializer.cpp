@@ -1,4 +1,4 @@
-#include "ashlar/tensor/initializer.hpp"
+#include "ashlar/core/initializer.hpp"
 
 #include <vector>
 

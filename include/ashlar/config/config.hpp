@@ -31,6 +31,7 @@ struct TrainingConfig {
   double max_norm = 1.0;
   int steps = 10000;
   std::string mixed_precision_param = "bfloat16";
+  bool unordered_sums = false;
   std::int64_t seed = 0;
 };
 

@@ -49,6 +49,9 @@ ASHLAR_ONCE FieldList fields(Config& config) {
              {.meaning = "type that blocks compute in, one of those compiled in; master weights are float32 "
                          "(float64 under float64)",
               .check = one_of({"bfloat16", "float32", "float64"})});
+  list.field("unordered_sums", &training.unordered_sums,
+             {.meaning = "attention on Hopper GPUs adds the gradient of queries by atomics, in no order: faster, but the "
+                         "last bits differ from run to run"});
   list.field("seed", &training.seed,
              {.meaning = "initial weights and the order of the data are functions of it, on any layout",
               .check = at_least(0)});

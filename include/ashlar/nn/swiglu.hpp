@@ -46,7 +46,7 @@ class SwiGluFeedForward {
     saved.up = c.kept(saved.gate.shape());
     in_.forward(c, x, {saved.gate, saved.up}, saved.in);
     activate(c, saved);
-    c.observe("h", saved.h);
+    c.observe("h", saved.h, {.columns_over = Axis::tp});
     out_.forward(c, saved.h, y);
     return y;
   }

@@ -12,7 +12,7 @@
 #include "ashlar/config/config.hpp"
 #include "ashlar/core/strategy.hpp"
 #include "ashlar/core/tensor_view.hpp"
-#include "ashlar/tensor/initializer.hpp"
+#include "ashlar/core/initializer.hpp"
 #include "ashlar/tensor/memory.hpp"
 
 namespace ashlar::inline v0 {

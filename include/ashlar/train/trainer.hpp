@@ -15,6 +15,7 @@
 #include "ashlar/optim/lr_schedule.hpp"
 #include "ashlar/optim/optimizer.hpp"
 #include "ashlar/parallel/pipeline/executor.hpp"
+#include "ashlar/report/expert_load.hpp"
 #include "ashlar/train/batch_upload.hpp"
 #include "ashlar/train/layout.hpp"
 
@@ -108,6 +109,37 @@ class Trainer {
   double evaluate(const Batch& batch, const Objective& objective = M::default_objective()) {
     run(batch, objective, false);
     return summed_loss() * loss_scale_;
+  }
+
+  /// How evenly the last step's tokens were spread over experts; nothing of a model without routers that count. Waits
+  /// for the device. Collective.
+  std::optional<ExpertLoad> expert_load() {
+    if constexpr (requires { sizes_.moe.top_k; }) {
+      std::vector<std::vector<double>> counts;  // of this rank's layers
+      for (auto& stage : stages_)
+        stage->blocks().for_each_block([&](auto& block) {
+          if constexpr (requires { block.expert_counts(); }) {
+            const auto on_device = block.expert_counts();
+            std::vector<std::int32_t> mine(static_cast<std::size_t>(on_device.count()));
+            D::download(queue_, mine.data(), on_device.data(), mine.size() * sizeof(std::int32_t));
+            counts.emplace_back(mine.begin(), mine.end());
+            mesh_.data_and_tensor().reduce_values(std::span<double>(counts.back()));
+          }
+        });
+      Communicator pipeline = mesh_.group(Axis::pp);
+      const double layers = pipeline.reduce_value(static_cast<double>(counts.size()));
+      if (layers == 0) return std::nullopt;
+      ExpertLoad load;
+      for (const auto& layer : counts)
+        load.add_layer(layer, static_cast<double>(batch_.global_rows * batch_.seq_len * sizes_.moe.top_k), layers);
+      load.least = -pipeline.reduce_value(-load.least, Reduce::max);
+      load.most = pipeline.reduce_value(load.most, Reduce::max);
+      load.entropy = pipeline.reduce_value(load.entropy);
+      load.dropped = pipeline.reduce_value(load.dropped);
+      return load;
+    } else {
+      return std::nullopt;
+    }
   }
 
   // ---- state ----
@@ -226,6 +258,7 @@ class Trainer {
     input.training = training;
     input.observer = observer_;
     input.assumed_routing = assumed_routing_;
+    input.unordered_sums = config_.training.unordered_sums;
     for (auto& stage : stages_) stage->begin_step(input);
     (training ? *train_ : *evaluate_).run();
   }

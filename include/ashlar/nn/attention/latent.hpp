@@ -44,9 +44,10 @@ class LatentAttention {
       : sizes_(checked(s, d.degree(Axis::tp))),
         heads_(s.num_heads / d.degree(Axis::tp)),
         rope_(&rope),
-        core_({heads_, heads_, s.head_dim(), s.value_dim,
-               s.scale > 0 ? s.scale : 1 / std::sqrt(static_cast<double>(s.head_dim())), s.local},
-              layer),
+        core_(
+            {heads_, heads_, s.head_dim(), s.value_dim,
+             rope.score_scale() * (s.scale > 0 ? s.scale : 1 / std::sqrt(static_cast<double>(s.head_dim()))), s.local},
+            layer),
         in_(d, s.dim,
             {{{"wkv_a", s.key_value_rank + s.rope_dim, initializer(), LinearKind::replicated},
               s.query_rank > 0 ? ColumnWeight{"wq_a", s.query_rank, initializer(), LinearKind::replicated}
@@ -102,9 +103,9 @@ class LatentAttention {
       View dout = c.scratch(saved.core.out.shape());
       out_.backward(c, dy, saved.core.out, dout);
       core_.backward(c, c.sequences(), c.sequences(), dout, saved.core, dq, dk, dv);
-      c.observe("query", dq);
-      c.observe("key", dk);
-      c.observe("value", dv);
+      c.observe("query", dq, {.columns_over = Axis::tp});
+      c.observe("key", dk, {.columns_over = Axis::tp});
+      c.observe("value", dv, {.columns_over = Axis::tp});
       expand_backward(c, dk, dv, saved, dlatent);
       turn(c, dq, of_keys(0), ops::Direction::backward);
       if (q_norm_) {
