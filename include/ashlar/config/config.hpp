@@ -59,12 +59,15 @@ struct GroupOptions {
 };
 
 struct OptimizerConfig {
-  std::string name = "AdamW";
+  std::string name = "";
   double lr = 8e-4;
   double beta1 = 0.9;
   double beta2 = 0.95;
   double eps = 1e-8;
   double weight_decay = 0.1;
+  double momentum = 0.95;
+  bool nesterov = true;
+  std::string adjust_lr = "original";
   std::vector<GroupOptions> groups = {};
 };
 

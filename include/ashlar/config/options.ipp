@@ -100,7 +100,8 @@ ASHLAR_ONCE FieldList fields(Config& config) {
               .check = at_least(1)});
 
   list.section("optimizer", "How gradients change weights.");
-  list.field("name", &optimizer.name, {.meaning = "the update rule", .check = one_of({"AdamW"})});
+  list.field("name", &optimizer.name,
+             {.meaning = "the update rule of parameters in no group, one of those compiled in; empty: the first"});
   list.field("lr", &optimizer.lr, {.meaning = "base learning rate; lr_scheduler scales it", .check = at_least(0)});
   list.field("beta1", &optimizer.beta1, {.meaning = "decay of the gradients' mean", .check = at_least(0).below(1)});
   list.field("beta2", &optimizer.beta2,
@@ -108,8 +109,17 @@ ASHLAR_ONCE FieldList fields(Config& config) {
   list.field("eps", &optimizer.eps, {.meaning = "added to the root of the mean square", .check = above(0)});
   list.field(
       "weight_decay", &optimizer.weight_decay,
-      {.meaning = "share of a weight, times the learning rate, that each step takes away", .check = at_least(0)});
+      {.meaning = "share of a weight, times the learning rate, that each step takes away (Adam: that is added to its "
+                  "gradient)",
+       .check = at_least(0)});
 
+  list.field("momentum", &optimizer.momentum,
+             {.meaning = "decay of the gradients' mean in Muon", .check = at_least(0).below(1)});
+  list.field("nesterov", &optimizer.nesterov, {.meaning = "Muon looks one gradient ahead of its mean"});
+  list.field("adjust_lr", &optimizer.adjust_lr,
+             {.meaning = "what Muon multiplies the rate of a matrix [R, C] by: sqrt(max(1, R / C)), or 0.2 sqrt(max(R, "
+                         "C)), after which steps are as large as AdamW's",
+              .check = one_of({"original", "match_rms_adamw"})});
   list.field("groups", &optimizer.groups,
              {.meaning = "parameters with a rule, rate or decay of their own: names, rule, lr_factor, weight_decay; a "
                          "parameter is in the first group whose pattern its name matches"});
