@@ -112,6 +112,10 @@ class Simt {
     return update(
         p, [&](T old) { return static_cast<T>(old + value); }, where);
   }
+  void atomic_add(float* p, float a, float b, float c, float d, Site where = Site::current()) const {
+    if (reinterpret_cast<std::uintptr_t>(p) % 16 != 0) block_.fault("an atomic of four is aligned to 16 bytes", where);
+    for (const float x : {a, b, c, d}) atomic_add(p++, simt::detail::arrived(x, where), where);
+  }
   template <class T>
   T atomic_max(T* p, T value, Site where = Site::current()) const {
     static_assert(one_of<T, int, unsigned, long long, unsigned long long>, "atomicMax doesn't exist for this type");

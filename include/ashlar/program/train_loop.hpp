@@ -111,6 +111,7 @@ std::int64_t train_loop(const Config& config, Communicator world, const std::fun
       m.data_loading = rates.data_loading;
       m.tokens = checkpointer.tokens_seen();
       m.elapsed_seconds = elapsed;
+      m.experts = trainer.expert_load();
       if (validates) m.held_out_loss = validate(trainer, data.held_out, config.validation.steps);
       if (reports) {
         log->write(m);

@@ -127,6 +127,10 @@ class Simt {
   __device__ __forceinline__ T atomic_add(T* p, T value) const {
     return atomicAdd(p, value);
   }
+  /// Onto p[0 .. 4), 16 bytes aligned, each sum by itself.
+  __device__ __forceinline__ void atomic_add(float* p, float a, float b, float c, float d) const {
+    asm volatile("red.global.add.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(p), "f"(a), "f"(b), "f"(c), "f"(d) : "memory");
+  }
   template <class T>
   __device__ __forceinline__ T atomic_max(T* p, T value) const {
     return atomicMax(p, value);
