@@ -111,6 +111,13 @@ struct PlanConfig {
   bool json = false;
 };
 
+struct DebugConfig {
+  std::string record = "";
+  std::string compare = "";
+  std::string layout = "";
+  double tolerance = 0;
+};
+
 /// Everything a subcommand reads, resolved: flags over the JSON file over these defaults.
 struct Config {
   JobConfig job = {};
@@ -126,6 +133,7 @@ struct Config {
   CommConfig comm = {};
   GenerateConfig generate = {};
   PlanConfig plan = {};
+  DebugConfig debug = {};
 };
 
 /// The number of ranks that `plan` works out: plan.world_size, or where that is negative the product of the degrees

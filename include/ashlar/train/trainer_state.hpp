@@ -58,6 +58,15 @@ std::vector<StateRange> model_state(Trainer<M>& trainer) {
   return state;
 }
 
+/// The gradients of the last step, summed over ranks and not yet clipped. Valid until the next step begins.
+template <class M>
+std::vector<StateRange> gradient_state(Trainer<M>& trainer) {
+  std::vector<StateRange> state;
+  for (auto* unit : trainer.optimizer().units())
+    state.push_back(detail::unit_range(trainer.queue(), *unit, unit->gradient(), "gradient."));
+  return state;
+}
+
 /// What the optimizer has gathered, two ranges a unit. Valid as long as the trainer lives.
 template <class M>
 std::vector<StateRange> optimizer_state(Trainer<M>& trainer) {
