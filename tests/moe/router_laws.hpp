@@ -46,7 +46,8 @@ struct RouterBench : Subject<E> {
 /// How the bias moves for these counts: coefficient sign(mean - count), less its mean.
 inline std::vector<double> bias_step(const std::vector<double>& counts, double coefficient) {
   double mean = 0, mean_step = 0;
-  for (double n : counts) mean += n / static_cast<double>(counts.size());
+  for (double n : counts) mean += n;
+  mean /= static_cast<double>(counts.size());  // exact where it is a whole number: a count may equal it
   std::vector<double> step;
   for (double n : counts) step.push_back(coefficient * (n < mean ? 1 : n > mean ? -1 : 0));
   for (double d : step) mean_step += d / static_cast<double>(step.size());
@@ -90,6 +91,9 @@ void routes_are_sound(index_t dim, const MoeSizes& sizes) {
       sum += w[j];
     }
     REQUIRE(std::set<std::int32_t>(e, e + sizes.top_k).size() == static_cast<std::size_t>(sizes.top_k));
+    std::set<index_t> groups;
+    for (index_t j = 0; j < sizes.top_k; ++j) groups.insert(e[j] / (sizes.num_experts / sizes.num_groups));
+    REQUIRE(static_cast<index_t>(groups.size()) <= sizes.group_limit);
     if (sizes.route_norm) REQUIRE(sum == Approx(sizes.route_scale).epsilon(1e-12));
   }
   for (index_t j = 0; j < sizes.top_k; ++j) {

@@ -73,7 +73,8 @@ class GradientLaw {
   /// `weight_scale`: how large the parameters are.
   explicit GradientLaw(Subject<E>& subject, double weight_scale = 0.4)
       : s_(subject),
-        unit_(subject.declarations.take(), UnitGroups{}, UnitOptions{}),
+        declared_(subject.declarations.take()),
+        unit_(declared_, UnitGroups{}, UnitOptions{}),
         kept_(subject.memory, arena_bytes),
         scratch_(subject.memory, arena_bytes) {
     unit_.allocate(s_.memory, s_.queue, nullptr, nullptr);
@@ -110,11 +111,13 @@ class GradientLaw {
         CHECK(same(other.inputs, all.inputs));
         CHECK(same(other.parameters, all.parameters));
       }
+    for (const bool deferred : {false, true}) check_frozen(all, deferred);
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
       INFO("input " << i);
       compare(inputs_[i].data(), all.inputs[i]);
     }
     for (std::size_t p = 0; p < entries().size(); ++p) {
+      if (!entries()[p].info.trainable) continue;
       INFO("parameter " << entries()[p].info.name);
       compare(parameter(p), all.parameters[p]);
     }
@@ -139,7 +142,11 @@ class GradientLaw {
   static constexpr std::size_t most_samples = 32;
 
   const std::vector<UnitLayout::Entry>& entries() const { return unit_.layout().entries(); }
-  double* parameter(std::size_t p) { return unit_.master().data() + entries()[p].begin; }
+  double* parameter(std::size_t p) {
+    const auto& e = entries()[p];
+    return e.info.trainable ? unit_.master().data() + e.begin
+                            : unit_.frozen_values().data() + (e.begin - unit_.frozen_begin());
+  }
 
   Context<E> context() {
     Context<E> c(s_.queue, scratch_);
@@ -155,7 +162,41 @@ class GradientLaw {
     arena.clear();
   }
 
-  Pass pass(Keep keep, bool deferred, bool fresh = true) {
+  // With every weight frozen, the inputs' gradients are the same, and no weight's is computed: there is no memory for
+  // it.
+  void check_frozen(const Pass& all, bool deferred) {
+    INFO("all weights are frozen" << (deferred ? ", deferred" : ""));
+    struct Bound {
+      TensorView<const double, Cpu> value;
+      View gradient;
+      bool trainable;
+    };
+    std::vector<Bound> bound;
+    auto frozen = declared_;
+    for (auto& e : frozen) {
+      bound.push_back({e.parameter->value, e.parameter->gradient, e.parameter->trainable});
+      e.parameter->gradient = {};
+      e.parameter->trainable = e.info.trainable = false;
+    }
+    Unit<E> unit(frozen, UnitGroups{}, UnitOptions{});
+    unit.allocate(s_.memory, s_.queue, nullptr, nullptr);
+    CHECK(unit.master().count() == 0);
+    for (const auto& e : unit.layout().entries())
+      for (std::size_t p = 0; p < entries().size(); ++p)
+        if (e.info.name == entries()[p].info.name)
+          std::copy_n(parameter(p), e.local_shape.count(), unit.frozen_values().data() + e.begin);
+    const Pass without = pass(Keep::all, deferred, false, false);
+    CHECK(same(without.outputs, all.outputs));
+    CHECK(same(without.inputs, all.inputs));
+    for (std::size_t i = 0; i < frozen.size(); ++i) {
+      CHECK(frozen[i].parameter->gradient.data() == nullptr);
+      frozen[i].parameter->value = bound[i].value;
+      frozen[i].parameter->gradient = bound[i].gradient;
+      frozen[i].parameter->trainable = bound[i].trainable;
+    }
+  }
+
+  Pass pass(Keep keep, bool deferred, bool fresh = true, bool trained = true) {
     poison(kept_);
     poison(scratch_);
     if (fresh) unit_.begin_step(s_.queue);
@@ -180,10 +221,11 @@ class GradientLaw {
     poison(scratch_);
     for (auto& w : copies) std::fill(w.begin(), w.end(), std::numeric_limits<double>::quiet_NaN());
     later.run();
-    for (const auto& e : entries()) {
-      const double* g = unit_.gradient().data() + e.begin;
-      out.parameters.emplace_back(g, g + e.local_shape.count());
-    }
+    if (trained)
+      for (const auto& e : entries()) {
+        const double* g = unit_.gradient().data() + (e.info.trainable ? e.begin : 0);
+        out.parameters.emplace_back(g, g + (e.info.trainable ? e.local_shape.count() : 0));
+      }
     REQUIRE(scratch_.high_water() <= arena_bytes);  // or poison() does not reach all of it
     REQUIRE(kept_.high_water() <= arena_bytes);
     return out;
@@ -235,6 +277,7 @@ class GradientLaw {
   }
 
   Subject<E>& s_;
+  typename Unit<E>::Entries declared_;
   Unit<E> unit_;
   Arena<Cpu> kept_, scratch_;
   Views inputs_;

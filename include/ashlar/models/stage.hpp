@@ -27,6 +27,7 @@ struct StepInput {
   bool training = true;
   Observer<D>* observer = nullptr;
   Routing assumed_routing = Routing::balanced;
+  bool unordered_sums = false;
 };
 
 template <Model M>
@@ -169,6 +170,8 @@ class Stage {
       return typename Declarations<E>::Place{mesh.coordinate(axis), mesh.degree(axis)};
     };
     Declarations<E> d(setup_.memory, setup_.queue, place(Axis::tp), place(Axis::ep));
+    d.adapt_by(setup_.lora);
+    d.classify_by(setup_.classify);
     // The ends stay gathered for the step: the output is used last in forward and first in backward.
     const UnitOptions ends{false, false};
     if (range.embedding) {
@@ -226,6 +229,7 @@ class Stage {
     c.micro_batches = index_t{setup_.mesh.dp_degree()} * input_.micro_batches;
     c.first_layer = first_layer_;
     c.assumed_routing = input_.assumed_routing;
+    c.unordered_sums = input_.unordered_sums;
     return c;
   }
 

@@ -110,7 +110,10 @@ class MixtureOfExperts {
   };
 
   MixtureOfExperts(Declarations<E> d, index_t dim, const MoeSizes& sizes, double depth_std)
-      : router_(d, dim, sizes), dispatcher_(d, sizes.num_experts), experts_(d, dim, sizes, depth_std) {
+      : router_(d, dim, sizes),
+        dispatcher_(d, sizes.num_experts),
+        experts_(d, dim, sizes, depth_std),
+        weigh_before_(sizes.score_before_experts) {
     if (sizes.num_experts % d.degree(Axis::ep) != 0)
       throw ConfigError(concat("--parallelism.expert_parallel_degree ", d.degree(Axis::ep), " must divide the ",
                                sizes.num_experts, " experts"));
@@ -129,6 +132,7 @@ class MixtureOfExperts {
       D::fill_zero(c.queue, y.data(), static_cast<std::size_t>(y.count()) * sizeof(T));
     }
     saved.routed = router_.route(c, x, saved.router);
+    saved.routed.weigh_before = weigh_before_;
     const ExpertRows<E> rows = dispatcher_.dispatch(c, x, saved.routed, saved.dispatch);
     View out = experts_.forward(c, rows, saved.experts);
     dispatcher_.combine(c, out, saved.dispatch, y);
@@ -158,10 +162,14 @@ class MixtureOfExperts {
     auto dweights = c.template scratch<A>(saved.routed.weights.shape());
     View dout = dispatcher_.combine_backward(c, dy, saved.dispatch, dweights);
     View drows = experts_.backward(c, dout, saved.experts);
-    dispatcher_.dispatch_backward(c, drows, saved.dispatch, dx);
+    dispatcher_.dispatch_backward(c, drows, saved.x, saved.dispatch, dweights, dx);
     router_.backward(c, dweights, saved.router, dx);
     return dx;
   }
+
+  /// How often each expert was chosen by this rank's tokens of the last step; only of routers that count.
+  auto expert_counts() const requires requires(const Router& r) { r.last_counts(); }
+  { return router_.last_counts(); }
 
   /// Once a step: moves the balancing bias. `group`: the ranks over which tokens were spread.
   void finish_step(typename D::Queue& queue, Communicator group) { router_.finish_step(queue, group); }
@@ -171,6 +179,7 @@ class MixtureOfExperts {
   Dispatcher dispatcher_;
   Experts experts_;
   std::optional<SwiGluFeedForward<E>> shared_;
+  bool weigh_before_;
 };
 
 }  // namespace ashlar::inline v0

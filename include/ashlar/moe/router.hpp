@@ -16,6 +16,7 @@ template <class E>
 struct RoutedTokens {
   TensorView<const std::int32_t, typename E::Device> experts;              // [N, k]
   TensorView<const Acc<typename E::Compute>, typename E::Device> weights;  // [N, k]
+  bool weigh_before = false;  // weights multiply the experts' input, not their output; MixtureOfExperts sets it
 };
 
 /// A router module: built from the declarations, the token width and the sizes; `route` keeps what `backward` needs in

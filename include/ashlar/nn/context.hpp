@@ -72,6 +72,7 @@ class Context {
   int first_layer = 0;                          // of the stage
   bool count_routing = false;                   // routers count tokens: in training, and once
   Routing assumed_routing = Routing::balanced;  // on Meta only
+  bool unordered_sums = false;                  // sums by atomics may differ in their last bits from run to run
 
   /// What the rows of a stream are.
   const Sequences<Device>& sequences(std::size_t stream = 0) const { return streams[stream]; }

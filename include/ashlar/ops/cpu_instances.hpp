@@ -7,6 +7,7 @@
 #include "ashlar/ops/attention/cpu_backward.hpp"
 #include "ashlar/ops/attention/local_masks.hpp"
 #include "ashlar/ops/attention/mask.hpp"
+#include "ashlar/ops/balance_loss/cpu.hpp"
 #include "ashlar/ops/conditioning/cpu.hpp"
 #include "ashlar/ops/cross_entropy/cpu.hpp"
 #include "ashlar/ops/elementwise/cpu.hpp"
@@ -117,6 +118,7 @@ ASHLAR_INSTANCE decltype(rms_norm_backward<float>) rms_norm_backward<float>;
 ASHLAR_INSTANCE decltype(rms_norm_backward<bf16>) rms_norm_backward<bf16>;
 ASHLAR_INSTANCE decltype(rope<float>) rope<float>;
 ASHLAR_INSTANCE decltype(rope<bf16>) rope<bf16>;
+ASHLAR_INSTANCE decltype(balance_loss_backward<float>) balance_loss_backward<float>;
 ASHLAR_INSTANCE decltype(top_k_router<float>) top_k_router<float>;
 ASHLAR_INSTANCE decltype(top_k_router_backward<float>) top_k_router_backward<float>;
 ASHLAR_INSTANCE decltype(swiglu<float>) swiglu<float>;

@@ -45,10 +45,13 @@ ObservedRun observe_run(const Config& config, Communicator world,
     TensorRecorder<typename M::Environment::Device> recorder;
   };
   const auto run = std::make_shared<Run>(config, std::move(world), std::move(source));
+  std::vector<StateRange> weights = trained_state(run->trainer);
+  for (auto& others : {frozen_state(run->trainer), buffer_state(run->trainer)})
+    weights.insert(weights.end(), others.begin(), others.end());
   return {&run->trainer.mesh(),
           dtype_of<typename M::Environment::Compute>,
           gradient_state(run->trainer),
-          model_state(run->trainer),
+          std::move(weights),
           [run] {
             run->recorder.clear();
             run->trainer.step(run->loader.next());

@@ -3,10 +3,10 @@
 #pragma once
 
 #include "ashlar/checkpoint/folder.hpp"
+#include "ashlar/config/json.hpp"
 #include "ashlar/core/platform.hpp"
 #include "ashlar/data/text.hpp"
 #include "ashlar/ops/cross_entropy/ignore_index.hpp"
-#include "ashlar/config/json.hpp"
 #include "ashlar/train/trainer.hpp"
 
 namespace ashlar::inline v0 {
@@ -35,6 +35,9 @@ double validate(Trainer<M>& trainer, const std::shared_ptr<const Text>& text, in
   }
   return tokens > 0 ? loss / tokens : 0;
 }
+
+/// What a run says of its last held-out loss: beside what a bigram model has on the same text.
+std::string held_out_text(double loss, double bigram_loss);
 
 /// A sentence for people where the run that made `checkpoint` held out less of its text than `config` does, so that the
 /// loss may be of text that it trained on; empty where it did not, or where the checkpoint does not say. One rank calls

@@ -2,15 +2,17 @@
 // (parallel/unit.hpp). Read next: tensor/unit_layout.hpp.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "ashlar/config/config.hpp"
 #include "ashlar/core/strategy.hpp"
 #include "ashlar/core/tensor_view.hpp"
-#include "ashlar/tensor/initializer.hpp"
+#include "ashlar/core/initializer.hpp"
 #include "ashlar/tensor/memory.hpp"
 
 namespace ashlar::inline v0 {
@@ -28,10 +30,13 @@ struct ParameterInfo {
   Initializer initializer;
   std::vector<Shard> shards;  // over tp or ep; empty: every rank of those axes holds all of it
   bool expert = false;        // belongs to the experts' unit
+  bool trainable = true;      // false: frozen, a value alone without master, gradient and state
+  int group = 0;              // of the optimizer (optim/groups.hpp)
 };
 
 /// A parameter inside a module. Not movable: its unit holds its address. `value` is valid while the unit is acquired,
-/// `gradient` between begin_gradient and end_gradient; both have the local shape.
+/// `gradient` between begin_gradient and end_gradient; both have the local shape. What is not trainable has no
+/// gradient: modules ask before they compute one.
 template <class E>
 struct Parameter {
   using Device = typename E::Device;
@@ -42,6 +47,7 @@ struct Parameter {
 
   TensorView<const typename E::Compute, Device> value;
   TensorView<typename E::Master, Device> gradient;
+  bool trainable = true;
 };
 
 /// Where modules put their declarations while a model is built: a handle, passed by value, under whose path names
@@ -67,7 +73,11 @@ class Declarations {
 
   /// `memory` and `queue`: where modules make their buffers.
   Declarations(Memory<typename E::Device>& memory, typename E::Device::Queue& queue, Place tensor, Place expert)
-      : list_(std::make_shared<List>(List{&memory, &queue, tensor, expert, {}, {}})) {}
+      : list_(std::make_shared<List>(List{&memory, &queue, tensor, expert, {}, {}, {}, {}})) {}
+
+  /// classify(info) sees each declaration, under its full name, before anything is made of it: it may freeze the
+  /// parameter and says which group it is in.
+  void classify_by(std::function<void(ParameterInfo&)> classify) { list_->classify = std::move(classify); }
 
   /// The same list, under names that begin with `name` and a dot.
   Declarations in(std::string_view name) const {
@@ -83,12 +93,20 @@ class Declarations {
     list_->buffers.push_back({path_ + std::string(name), values});
   }
 
+  /// What adapters are like, in a model that has them.
+  void adapt_by(const LoraConfig& lora) { list_->lora = lora; }
+  const LoraConfig& lora() const { return list_->lora; }
+  /// A name under the path.
+  std::string full_name(std::string_view name) const { return path_ + std::string(name); }
+
   Place place(Axis axis) const { return axis == Axis::tp ? list_->tp : axis == Axis::ep ? list_->ep : Place{}; }
   int degree(Axis axis) const { return place(axis).degree; }
 
   /// Declares `parameter` under the path. Throws ConfigError when a shard does not divide.
   void add(Parameter<E>& parameter, ParameterInfo info) {
     info.name = path_ + info.name;
+    if (list_->classify) list_->classify(info);
+    parameter.trainable = info.trainable;
     Entry entry{&parameter, std::move(info), {}, {}};
     entry.local_shape = entry.info.shape;
     for (int i = 0; i < entry.info.shape.rank(); ++i) entry.local_offset.push_back(0);
@@ -114,8 +132,10 @@ class Declarations {
     Memory<typename E::Device>* memory;
     typename E::Device::Queue* queue;
     Place tp, ep;
+    std::function<void(ParameterInfo&)> classify;
     std::vector<Entry> entries;
     std::vector<Buffer> buffers;
+    LoraConfig lora;
   };
   std::shared_ptr<List> list_;
   std::string path_;

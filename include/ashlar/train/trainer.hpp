@@ -11,9 +11,11 @@
 #include "ashlar/config/options.hpp"
 #include "ashlar/data/loader.hpp"
 #include "ashlar/models/stage.hpp"
+#include "ashlar/optim/groups.hpp"
 #include "ashlar/optim/lr_schedule.hpp"
 #include "ashlar/optim/optimizer.hpp"
 #include "ashlar/parallel/pipeline/executor.hpp"
+#include "ashlar/report/expert_load.hpp"
 #include "ashlar/train/batch_upload.hpp"
 #include "ashlar/train/layout.hpp"
 
@@ -47,6 +49,7 @@ class Trainer {
         sizes_(sizes_of<M>(config)),
         batch_(batch_layout(config, mesh_)),
         schedule_(schedule_of(config.parallelism, mesh_, batch_.micro_batches)),
+        groups_(config.optimizer),
         lr_({config.optimizer.lr, config.training.steps, config.lr_scheduler.warmup_steps,
              config.lr_scheduler.decay_ratio, decay_from(config.lr_scheduler.decay_type),
              config.lr_scheduler.min_lr_factor}) {
@@ -108,6 +111,37 @@ class Trainer {
     return summed_loss() * loss_scale_;
   }
 
+  /// How evenly the last step's tokens were spread over experts; nothing of a model without routers that count. Waits
+  /// for the device. Collective.
+  std::optional<ExpertLoad> expert_load() {
+    if constexpr (requires { sizes_.moe.top_k; }) {
+      std::vector<std::vector<double>> counts;  // of this rank's layers
+      for (auto& stage : stages_)
+        stage->blocks().for_each_block([&](auto& block) {
+          if constexpr (requires { block.expert_counts(); }) {
+            const auto on_device = block.expert_counts();
+            std::vector<std::int32_t> mine(static_cast<std::size_t>(on_device.count()));
+            D::download(queue_, mine.data(), on_device.data(), mine.size() * sizeof(std::int32_t));
+            counts.emplace_back(mine.begin(), mine.end());
+            mesh_.data_and_tensor().reduce_values(std::span<double>(counts.back()));
+          }
+        });
+      Communicator pipeline = mesh_.group(Axis::pp);
+      const double layers = pipeline.reduce_value(static_cast<double>(counts.size()));
+      if (layers == 0) return std::nullopt;
+      ExpertLoad load;
+      for (const auto& layer : counts)
+        load.add_layer(layer, static_cast<double>(batch_.global_rows * batch_.seq_len * sizes_.moe.top_k), layers);
+      load.least = -pipeline.reduce_value(-load.least, Reduce::max);
+      load.most = pipeline.reduce_value(load.most, Reduce::max);
+      load.entropy = pipeline.reduce_value(load.entropy);
+      load.dropped = pipeline.reduce_value(load.dropped);
+      return load;
+    } else {
+      return std::nullopt;
+    }
+  }
+
   // ---- state ----
 
   std::int64_t step_count() const { return step_; }
@@ -162,9 +196,13 @@ class Trainer {
     stages_by_number_.resize(layers.size());
     for (std::size_t s = 0; s < layers.size(); ++s) {
       if (schedule_.stage_to_rank[s] != mesh_.coordinate(Axis::pp)) continue;
-      stages_.push_back(std::make_unique<Stage>(sizes_, layers[s],
-                                                StageSetup<E>{memory_, queue_, mesh_, batch_.seq_len,
-                                                              keep_of<M>(config_.activation_checkpoint.mode), units}));
+      stages_.push_back(std::make_unique<Stage>(
+          sizes_, layers[s],
+          StageSetup<E>{memory_, queue_, mesh_, batch_.seq_len, keep_of<M>(config_.activation_checkpoint.mode), units,
+                        config_.lora, [this](ParameterInfo& info) {
+                          groups_.classify(info);
+                          info.trainable &= E::Weights::trains(info);
+                        }}));
       stages_.back()->initialize(static_cast<std::uint64_t>(config_.training.seed));
       stages_by_number_[s] = stages_.back().get();
     }
@@ -173,19 +211,29 @@ class Trainer {
     evaluate_.emplace(pipeline::forward_only(lowered), stages_by_number_, mesh_.group(Axis::pp), queue_);
     count_parameters();
   }
-  // Logical sizes are in the layouts; each stage knows its own.
+  // Logical sizes are in the layouts; each stage knows its own. A frozen weight has no product for its gradient, the
+  // third of three.
   void count_parameters() {
-    double counts[2] = {};
+    std::vector<double> counts(3);
     for (auto& stage : stages_)
       for (Unit<E>* unit : stage->units())
         for (const auto& e : unit->layout().entries()) {
           const auto n = static_cast<double>(e.info.shape.count());
           counts[0] += n;
-          counts[1] += n * M::multiplied(e.info, sizes_);
+          counts[1] += n * M::multiplied(e.info, sizes_) * (e.info.trainable ? 1 : 2.0 / 3);
+          counts[2] += e.info.trainable ? n : 0;
         }
+    counts.insert(counts.end(), groups_.counts().begin(), groups_.counts().end());
     if constexpr (D::has_storage) mesh_.group(Axis::pp).reduce_values(std::span<double>(counts));
     parameters_ = counts[0];
     multiplied_ = counts[1];
+    groups_.counts().assign(counts.begin() + 3, counts.end());
+    if (!D::has_storage && mesh_.degree(Axis::pp) > 1) return;
+    groups_.check_counts();
+    if (counts[2] == 0)
+      throw ConfigError(
+          "no parameter is trained: optimizer.groups freezes them all, or --lora.targets names no projection of the "
+          "model; \"*\" names all of them");
   }
 
   template <template <class> class Array>
@@ -210,6 +258,7 @@ class Trainer {
     input.training = training;
     input.observer = observer_;
     input.assumed_routing = assumed_routing_;
+    input.unordered_sums = config_.training.unordered_sums;
     for (auto& stage : stages_) stage->begin_step(input);
     (training ? *train_ : *evaluate_).run();
   }
@@ -233,6 +282,7 @@ class Trainer {
   typename M::Sizes sizes_;
   BatchLayout batch_;
   pipeline::Schedule schedule_;
+  ParameterGroups groups_;
   LrSchedule lr_;
   Memory<D> memory_;
   std::vector<std::unique_ptr<Stage>> stages_;

@@ -78,6 +78,10 @@ class TransformerBlock {
     c.observe("x", d.x, {.rows_over = Axis::tp});
   }
 
+  /// Of a feed-forward whose router counts: the last step's choices of this rank's tokens, an expert each.
+  auto expert_counts() const requires requires(const FeedForward& f) { f.expert_counts(); }
+  { return feed_forward_.expert_counts(); }
+
   /// Once a step: what the feed-forward has to do then. `group`: the ranks over which tokens were spread.
   void finish_step(typename E::Device::Queue& queue, const Communicator& group) {
     if constexpr (requires { feed_forward_.finish_step(queue, group); }) feed_forward_.finish_step(queue, group);

@@ -93,9 +93,11 @@ class AttentionCore {
     const ops::AttentionShape s = shape(from, to);
     auto delta = c.template scratch<typename E::Master>({saved.lse.count()});
     ops::attention_delta<T, D>(c.queue, s, saved.out, dout, delta);
+    const bool adds = c.unordered_sums && !c.computes_in_master();
+    auto query_sums = c.template scratch<typename E::Master>({adds ? ops::attention_query_sums<D>(s) : 0});
     ops::attention_backward<M, T, D>(c.queue, s, detail::mask_state<M>(to, to.len, sizes_.local),
                                      {saved.query, saved.key, saved.value}, saved.lse, delta, dout,
-                                     {dquery, dkey, dvalue});
+                                     {dquery, dkey, dvalue}, false, query_sums);
   }
 
  private:
@@ -115,7 +117,8 @@ class AttentionCore {
     auto& layer = c.cache->layers[static_cast<std::size_t>(layer_)];
     for (index_t b = 0; b < rows.count; ++b) {
       const index_t at = b * c.cache->capacity + c.cache->length;
-      for (const auto& [from, to] : {std::pair(saved.key, layer.key.view()), {saved.value, layer.value.view()}})
+      for (const auto& [from, to] :
+           {std::pair(saved.key, layer.key.view()), std::pair(saved.value, layer.value.view())})
         D::copy(c.queue, to.rows(at, 1).data(), from.rows(b * rows.len, 1).data(),
                 static_cast<std::size_t>(rows.len * from.cols()) * sizeof(T));
     }
