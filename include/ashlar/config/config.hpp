@@ -133,6 +133,13 @@ struct PlanConfig {
   bool json = false;
 };
 
+struct DebugConfig {
+  std::string record = "";
+  std::string compare = "";
+  std::string layout = "";
+  double tolerance = 0;
+};
+
 /// Everything a subcommand reads, resolved: flags over the JSON file over these defaults.
 struct Config {
   JobConfig job = {};
@@ -149,6 +156,7 @@ struct Config {
   LoraConfig lora = {};
   GenerateConfig generate = {};
   PlanConfig plan = {};
+  DebugConfig debug = {};
 };
 
 /// The number of ranks that `plan` works out: plan.world_size, or where that is negative the product of the degrees

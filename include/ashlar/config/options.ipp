@@ -16,7 +16,7 @@ ASHLAR_ONCE std::vector<Field> fields(GroupOptions& group) {
 
 ASHLAR_ONCE FieldList fields(Config& config) {
   auto& [job, model, training, parallelism, optimizer, lr_scheduler, checkpoint, metrics, activation_checkpoint,
-         validation, comm, lora, generate, plan] = config;
+         validation, comm, lora, generate, plan, debug] = config;
   FieldList list;
 
   list.section("job", "The run as a whole.");
@@ -214,6 +214,17 @@ ASHLAR_ONCE FieldList fields(Config& config) {
               .meaning = "size of the run; -1: the product of the degrees",
               .check = at_least(1).or_exactly(-1)});
   list.field("json", &plan.json, {.meaning = "print JSON in place of a table"});
+
+  list.section("debug", "What train compares with another run, tensor by tensor.");
+  list.field("record", &debug.record,
+             {.meaning = "train, and write every observed tensor, gradient and weight of each step into this folder"});
+  list.field("compare", &debug.compare,
+             {.meaning = "train beside a reference, and stop at the first tensor that differs: `layout`, a run on "
+                         "debug.layout in this process, or a folder that debug.record has filled"});
+  list.field("layout", &debug.layout, {.meaning = "degrees of the reference, such as `tp=2,pp=2`; empty: one rank"});
+  list.field("tolerance", &debug.tolerance,
+             {.meaning = "relative difference that is allowed; 0: by the compute type, 6e-8, 1.4e-3 or 0.35",
+              .check = at_least(0)});
 
   return list;
 }

@@ -78,6 +78,16 @@ std::vector<StateRange> buffer_state(Trainer<M>& trainer) {
   return state;
 }
 
+/// The gradients of the last step, summed over ranks and not yet clipped. Valid until the next step begins.
+template <class M>
+std::vector<StateRange> gradient_state(Trainer<M>& trainer) {
+  std::vector<StateRange> state;
+  for (auto* unit : trainer.optimizer().units())
+    if (const UnitPart& part = unit->layout().trained(); part.size > 0)
+      state.push_back(detail::unit_range(trainer.queue(), *unit, part, unit->gradient(), "gradient."));
+  return state;
+}
+
 /// What the optimizer's rules remember, a range for each state of each span.
 template <class M>
 std::vector<StateRange> optimizer_state(Trainer<M>& trainer) {
