@@ -88,15 +88,16 @@ flops() {
   }' >>"$rows"
 }
 
-# ours NAME PROGRAM FLAVOR BATCH SEQ_LEN STEPS SECONDS: one run without checkpointing of activations; where that fails
-# (memory, most likely), once more with.
+# ours NAME PROGRAM FLAVOR BATCH SEQ_LEN STEPS SECONDS [unordered]: one run without checkpointing of activations; where
+# that fails (memory, most likely), once more with.
 ours() {
-  local name="$1, $4 x $5" metrics mode
+  local name="$1, $4 x $5${8:+, unordered sums}" metrics mode
   for mode in none full; do
     rm -rf "$runs/train"
     if limited "$7" "$build/examples/$2" train --model.flavor "$3" --training.dataset random \
       --training.mixed_precision_param bfloat16 --training.local_batch_size "$4" --training.seq_len "$5" \
-      --training.steps "$6" --metrics.log_freq 1000 --activation_checkpoint.mode $mode --job.dump_folder "$runs/train"
+      --training.steps "$6" --metrics.log_freq 1000 --activation_checkpoint.mode $mode --job.dump_folder "$runs/train" \
+      ${8:+--training.unordered_sums}
     then
       metrics=$runs/train/metrics.jsonl
       cat "$metrics" >>"$log"
@@ -122,10 +123,17 @@ theirs() {
     row "$name: training" $side '"unit":"tokens/s","failed":"see the log"'
   fi
 }
-# model NAME PROGRAM FLAVOR BATCH SEQ_LEN STEPS SECONDS SIZES: both sides, the compiled peer.
+# model NAME PROGRAM FLAVOR BATCH SEQ_LEN STEPS SECONDS SIZES: both sides, the compiled peer; heads of 64 or 128, for
+# which there is a choice, with unordered sums too.
 model() {
   flops "$1, $4 x $5" "$5" "$8"
   if has models; then ours "${@:1:7}"; fi
+  case $1 in
+    124M | 8B_slice | 1B)
+      flops "$1, $4 x $5, unordered sums" "$5" "$8"
+      if has models; then ours "${@:1:7}" unordered; fi
+      ;;
+  esac
   if has peers; then theirs "$1" "$1" compiled "$4" "$5" 10 100; fi
 }
 

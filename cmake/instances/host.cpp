@@ -32,6 +32,7 @@
 #include "ashlar/data/tokenizers/tiktoken.ipp"
 #include "ashlar/mesh/mesh.ipp"
 #include "ashlar/ops/permutation/cpu.ipp"
+#include "ashlar/optim/groups.ipp"
 #include "ashlar/optim/lr_schedule.ipp"
 #include "ashlar/parallel/pipeline/check.ipp"
 #include "ashlar/parallel/pipeline/csv.ipp"

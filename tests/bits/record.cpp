@@ -71,7 +71,8 @@ void record(const char* model, const Layout& layout) {
         if (world.rank() == 0) numbers.insert(numbers.end(), {r.loss, r.grad_norm});
       }
       const std::scoped_lock lock(mutex);
-      for (const StateRange& range : model_state(trainer)) collect(range, tensors);
+      for (const StateRange& range : trained_state(trainer)) collect(range, tensors);
+      for (const StateRange& range : buffer_state(trainer)) collect(range, tensors);
       for (const StateRange& range : optimizer_state(trainer)) collect(range, tensors);
     });
   } catch (const ConfigError&) {

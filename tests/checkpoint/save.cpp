@@ -33,7 +33,7 @@ std::shared_ptr<const UnitLayout> layout_of(int ranks) {
 // One rank's part, in `memory`.
 StateRange range_of(std::shared_ptr<const UnitLayout> layout, int rank, std::vector<float>& memory) {
   StateRange r;
-  r.count = r.owned = layout->shard_size();
+  r.count = r.owned = layout->trained().shard_size();
   r.begin = r.count * rank;
   r.layout = std::move(layout);
   memory.resize(static_cast<std::size_t>(r.count), -1);

@@ -137,6 +137,15 @@ TEST_CASE("flags win over the file, the file over the defaults; where --config s
   CHECK_THROWS_WITH(parse({"train", "--config", "no.json"}), "no.json: can't read the configuration file");
 }
 
+TEST_CASE("groups of flags stand in place of the file's, those of one flag behind those of another") {
+  const File file("ashlar_command_line_groups.json", R"({"optimizer": {"groups": [{"names": "a"}, {"names": "b"}]}})");
+  const std::string config = "--config=" + file.path.string();
+  CHECK(parse({"train", config}).config.optimizer.groups.size() == 2);
+  const Config both =
+      parse_train({config, "--optimizer.groups", "names=c;names=d,rule=Frozen", "--optimizer.groups=names=e"});
+  CHECK(both.optimizer.groups == std::vector<GroupOptions>{{"c"}, {"d", "Frozen"}, {"e"}});
+}
+
 TEST_CASE("the last of two equal flags counts") {
   CHECK(parse_train({"--training.steps=1", "--training.steps=2"}).training.steps == 2);
 }

@@ -104,6 +104,25 @@ TEST_CASE("a key that stands twice is an error") {
   CHECK_NOTHROW(from_json(R"({"training": {"steps": 1}, "validation": {"steps": 2}})"));
 }
 
+TEST_CASE("groups of parameters are objects") {
+  const Config config = from_json(R"({"optimizer": {"groups": [
+    {"names": "layers.*.w*", "rule": "Muon", "lr_factor": 0.5},
+    {"names": "*", "weight_decay": 0}]}})");
+  REQUIRE(config.optimizer.groups.size() == 2);
+  CHECK(config.optimizer.groups[0] == GroupOptions{"layers.*.w*", "Muon", 0.5, {}});
+  CHECK(config.optimizer.groups[1] == GroupOptions{"*", "", 1, 0.0});
+  CHECK(from_json(to_json(config)).optimizer.groups == config.optimizer.groups);
+  const auto refuses = [](const char* groups, const char* message) {
+    CHECK_THROWS_WITH(from_json(concat("{\"optimizer\": {\"groups\": ", groups, "}}")), ContainsText(message));
+  };
+  refuses("{}", "run.json: optimizer.groups: expected a list of objects, found {}");
+  refuses("[1]", "expected a list of objects, found [1]");
+  refuses(R"([{"rule": "Muon"}])", "run.json: optimizer.groups: a group needs names");
+  refuses(R"([{"names": "*", "rul": "Muon"}])", "unknown name \"rul\"; the nearest valid name is \"rule\"");
+  refuses(R"([{"names": 1}])", "run.json: optimizer.groups: names: expected a text, found 1");
+  refuses(R"([{"names": "*", "lr_factor": -1}])", "optimizer.groups: lr_factor: must be at least 0, found -1");
+}
+
 TEST_CASE("a configuration comes back from its JSON, and its text is stable") {
   Config config;
   config.job.description = "quotes \" and \\ and \n and \u00fc";
@@ -140,6 +159,7 @@ TEST_CASE("mutated files give a configuration or a ConfigError, nothing else") {
   Config config;
   config.checkpoint.exclude_from_loading = {"optimizer", "lr_scheduler"};
   config.lr_scheduler.decay_ratio = 0.5;
+  config.optimizer.groups = {{"layers.*", "Muon", 0.5, 0.1}, {"*", "", 1, {}}};
   const std::string original = to_json(config);
   constexpr std::string_view pieces[] = {"{",
                                          "}",

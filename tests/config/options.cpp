@@ -4,6 +4,7 @@
 #include <concepts>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "catch.hpp"
 
@@ -70,6 +71,41 @@ TEST_CASE("every field has a name of its own, a meaning, and reads back what it 
     }
   }
   CHECK(count == list.names().size());
+}
+
+TEST_CASE("groups of parameters read back what they write, and are checked field by field") {
+  Config config;
+  FieldList list = fields(config);
+  Field& field = *list.find("optimizer.groups");
+  assign(field, "names=layers.*.w*,rule=Muon,lr_factor=0.5;names=*norm*,weight_decay=0", "--optimizer.groups");
+  assign(field, "names=tok*,rule=Frozen", "--optimizer.groups");  // appends
+  REQUIRE(config.optimizer.groups.size() == 3);
+  CHECK(config.optimizer.groups[0] == GroupOptions{"layers.*.w*", "Muon", 0.5, {}});
+  CHECK(config.optimizer.groups[1] == GroupOptions{"*norm*", "", 1, 0.0});
+  CHECK(config.optimizer.groups[2] == GroupOptions{"tok*", "Frozen", 1, {}});
+  CHECK(value_text(field) ==
+        "names=layers.*.w*,rule=Muon,lr_factor=0.5;names=*norm*,weight_decay=0;names=tok*,rule=Frozen");
+  const auto groups = std::exchange(config.optimizer.groups, {});
+  assign(field, "names=layers.*.w*,rule=Muon,lr_factor=0.5;names=*norm*,weight_decay=0;names=tok*,rule=Frozen", "");
+  CHECK(config.optimizer.groups == groups);
+
+  GroupOptions group;
+  std::set<const void*> members;
+  for (const Field& f : fields(group)) {
+    CHECK(!f.note.meaning.empty());
+    members.insert(std::visit([](auto* value) { return static_cast<const void*>(value); }, f.value));
+  }
+  CHECK(members.size() == member_count<GroupOptions>());
+
+  const auto refuses = [&](const char* text, const char* message) {
+    config = {};
+    CHECK_THROWS_WITH(assign(field, text, "--optimizer.groups"), ContainsText(message));
+  };
+  refuses("rule=Muon", "--optimizer.groups: a group needs names");
+  refuses("names=a,rul=Muon", "unknown name \"rul\"; the nearest valid name is \"rule\"");
+  refuses("names=a,lr_factor=-1", "--optimizer.groups: lr_factor: must be at least 0, found -1");
+  refuses("names=a,lr_factor=fast", "--optimizer.groups: lr_factor: expected a number, found \"fast\"");
+  refuses("names=a;Muon", "name=value separated by commas");
 }
 
 TEST_CASE("every member of every section is described, in one section each") {

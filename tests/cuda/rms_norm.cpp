@@ -53,8 +53,10 @@ struct Case {
     DeviceTensor<Acc<T>, D> rstd({x.rows()}), dw(dweight),
         workspace({ops::rms_norm_backward_workspace<D>(x.rows(), x.cols())});
     ops::rms_norm<T, D>(queue, h, {}, w, 1e-5, {}, y, rstd);
+    DeviceTensor<T, D> frozen(accumulate ? dx : x, layout);  // without a gradient of the weight
+    ops::rms_norm_backward<T, D>(queue, dev_dy, h, w, rstd, frozen, accumulate, {}, {});
     ops::rms_norm_backward<T, D>(queue, dev_dy, h, w, rstd, target, accumulate, dw, workspace);
-    return {{target.values(), dw.values()}};
+    return {{target.values(), dw.values(), frozen.values()}};
   }
 };
 

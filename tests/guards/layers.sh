@@ -11,7 +11,7 @@ trap 'rm -f "$faults"' EXIT
 # others are made of; umbrella headers are for users.
 grep -n '^ *# *include' $library /dev/null | awk '
   BEGIN {
-    split("core:0 config:1 device:1 ops:2 tensor:3 comm:4 mesh:5 nn:6 data:6 moe:7 report:7 parallel:8 checkpoint:8 optim:9 models:9 train:10 program:11",
+    split("core:0 config:1 device:1 emulator:2 ops:2 tensor:3 comm:4 mesh:5 nn:6 data:6 moe:7 report:7 parallel:8 checkpoint:8 optim:9 models:9 train:10 program:11",
           table, " ")
     for (i in table) { split(table[i], pair, ":"); layer[pair[1]] = pair[2] }
     umbrella["ashlar/ashlar.hpp"] = umbrella["ashlar/instances.hpp"] = 1
@@ -34,7 +34,7 @@ grep -n '^ *# *include' $library /dev/null | awk '
     if ((getline rest < ("include/" target)) < 0) fault(target " does not exist")
     close("include/" target)
 
-    if (from ~ /\.[hi]pp$/ && target ~ /\.cuh$/) fault("a .hpp is for host compilers: it includes no .cuh")
+    if (from ~ /\.[hi]pp$/ && target ~ /\.cuh$/ && from_path[2] != "emulator") fault("a .hpp is for host compilers: it includes no .cuh")
     if (target in umbrella && !(from in umbrella)) fault(target " is for users; include what is used")
     if (from in umbrella) next
     if (from_depth < 3 || !(from_path[2] in layer)) { fault("a folder without a layer; add it to tests/guards/layers.sh"); next }
@@ -43,6 +43,10 @@ grep -n '^ *# *include' $library /dev/null | awk '
         fault("ops/" from_path[3] " includes ops/" target_path[3])
     } else if (!(target_path[2] in layer)) {
       fault(target " is in a folder without a layer")
+    } else if (target_path[2] == "emulator") {
+      # The other half of what it stands for: device/cuda/simt.cuh includes emulator/simt.hpp, and nobody else does.
+      stem = from_path[4]; sub(/[.].*/, "", stem)
+      if (from !~ /^ashlar\/device\/cuda\// || target_path[3] != stem ".hpp") fault("includes " target "; device/cuda has what it models")
     } else if (layer[from_path[2]] <= layer[target_path[2]]) {
       fault(from_path[2] "/ includes " target_path[2] "/, which is not below it")
     }

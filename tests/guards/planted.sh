@@ -11,8 +11,8 @@ failed=0
 expect() {
   local output
   rm -rf "$tree"/*
-  mkdir -p "$tree"/{cmake,examples,tests,benchmarks,docs} "$tree"/include/ashlar/{ops/{rope,router,elementwise},nn,optim,core,moe}
-  for header in nn/linear ops/rope/rope ops/router/router ops/elementwise/cpu moe/moe; do
+  mkdir -p "$tree"/{cmake,examples,tests,benchmarks,docs} "$tree"/include/ashlar/{ops/{rope,router,elementwise},nn,optim,core,moe,emulator}
+  for header in nn/linear ops/rope/rope ops/router/router ops/elementwise/cpu moe/moe emulator/simt; do
     echo '#pragma once' >"$tree/include/ashlar/$header.hpp"
   done
   echo '#pragma once' >"$tree/include/ashlar/ops/rope/cuda.cuh"
@@ -35,6 +35,7 @@ once='#pragma once\n'
 expect layers.sh include/ashlar/nn/linear.hpp '#include "ashlar/moe/moe.hpp"' 'nn/ includes moe/'
 expect layers.sh include/ashlar/config/field.hpp "$once#include \"ashlar/nn/linear.hpp\"" 'config/ includes nn/'
 expect layers.sh include/ashlar/ops/rope/rope.hpp '#include "ashlar/ops/router/router.hpp"' 'ops/rope includes ops/router'
+expect layers.sh include/ashlar/ops/rope/cuda.cuh '#include "ashlar/emulator/simt.hpp"' 'device/cuda has what it models'
 expect layers.sh include/ashlar/ops/rope/rope.hpp '#include "ashlar/ops/rope/cuda.cuh"' 'includes no .cuh'
 expect layers.sh include/ashlar/nn/linear.hpp '#include "ashlar/nn/missing.hpp"' 'does not exist'
 expect layers.sh include/ashlar/nn/linear.hpp '#include <Eigen/Core>' 'Eigen is for'

@@ -73,7 +73,8 @@ class GradientLaw {
   /// `weight_scale`: how large the parameters are.
   explicit GradientLaw(Subject<E>& subject, double weight_scale = 0.4)
       : s_(subject),
-        unit_(subject.declarations.take(), UnitGroups{}, UnitOptions{}),
+        declared_(subject.declarations.take()),
+        unit_(declared_, UnitGroups{}, UnitOptions{}),
         kept_(subject.memory, arena_bytes),
         scratch_(subject.memory, arena_bytes) {
     unit_.allocate(s_.memory, s_.queue, nullptr, nullptr);
@@ -110,6 +111,7 @@ class GradientLaw {
         CHECK(same(other.inputs, all.inputs));
         CHECK(same(other.parameters, all.parameters));
       }
+    for (const bool deferred : {false, true}) check_frozen(all, deferred);
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
       INFO("input " << i);
       compare(inputs_[i].data(), all.inputs[i]);
@@ -155,7 +157,41 @@ class GradientLaw {
     arena.clear();
   }
 
-  Pass pass(Keep keep, bool deferred, bool fresh = true) {
+  // With every weight frozen, the inputs' gradients are the same, and no weight's is computed: there is no memory for
+  // it.
+  void check_frozen(const Pass& all, bool deferred) {
+    INFO("all weights are frozen" << (deferred ? ", deferred" : ""));
+    struct Bound {
+      TensorView<const double, Cpu> value;
+      View gradient;
+    };
+    std::vector<Bound> bound;
+    auto frozen = declared_;
+    for (auto& e : frozen) {
+      bound.push_back({e.parameter->value, e.parameter->gradient});
+      e.parameter->gradient = {};
+      e.parameter->trainable = e.info.trainable = false;
+    }
+    Unit<E> unit(frozen, UnitGroups{}, UnitOptions{});
+    unit.allocate(s_.memory, s_.queue, nullptr, nullptr);
+    CHECK(unit.master().count() == 0);
+    for (const auto& e : unit.layout().entries())
+      for (const auto& trained : entries())
+        if (e.info.name == trained.info.name)
+          std::copy_n(unit_.master().data() + trained.begin, e.local_shape.count(),
+                      unit.frozen_values().data() + e.begin);
+    const Pass without = pass(Keep::all, deferred, false, false);
+    CHECK(same(without.outputs, all.outputs));
+    CHECK(same(without.inputs, all.inputs));
+    for (std::size_t i = 0; i < frozen.size(); ++i) {
+      CHECK(frozen[i].parameter->gradient.data() == nullptr);
+      frozen[i].parameter->value = bound[i].value;
+      frozen[i].parameter->gradient = bound[i].gradient;
+      frozen[i].parameter->trainable = true;
+    }
+  }
+
+  Pass pass(Keep keep, bool deferred, bool fresh = true, bool trained = true) {
     poison(kept_);
     poison(scratch_);
     if (fresh) unit_.begin_step(s_.queue);
@@ -180,10 +216,11 @@ class GradientLaw {
     poison(scratch_);
     for (auto& w : copies) std::fill(w.begin(), w.end(), std::numeric_limits<double>::quiet_NaN());
     later.run();
-    for (const auto& e : entries()) {
-      const double* g = unit_.gradient().data() + e.begin;
-      out.parameters.emplace_back(g, g + e.local_shape.count());
-    }
+    if (trained)
+      for (const auto& e : entries()) {
+        const double* g = unit_.gradient().data() + e.begin;
+        out.parameters.emplace_back(g, g + e.local_shape.count());
+      }
     REQUIRE(scratch_.high_water() <= arena_bytes);  // or poison() does not reach all of it
     REQUIRE(kept_.high_water() <= arena_bytes);
     return out;
@@ -235,6 +272,7 @@ class GradientLaw {
   }
 
   Subject<E>& s_;
+  typename Unit<E>::Entries declared_;
   Unit<E> unit_;
   Arena<Cpu> kept_, scratch_;
   Views inputs_;

@@ -136,6 +136,9 @@ TEMPLATE_TEST_CASE("rms_norm_backward equals its formula", "[rms_norm]", double,
       TestTensor<T> in_place = dy;
       ops::rms_norm_backward<T, Cpu>(queue, in_place, x, w, rstd, in_place, false, dw, {});
       CHECK(in_place.same_bits(dx));
+      TestTensor<T> frozen({rows, cols}, gap);
+      ops::rms_norm_backward<T, Cpu>(queue, dy, x, w, rstd, frozen, false, {}, {});
+      CHECK(frozen.same_bits(dx));
     }
 }
 

@@ -18,7 +18,7 @@ void expect(bool holds, std::string_view what) {
 }
 
 // Three blocks without arithmetic: what is checked is which values they see and where their gradients go. Parameter 0
-// is cut over tp, parameter 1 is not.
+// is cut over tp, parameter 1 is not; 2 and 3 are the same, and frozen. Of the last block, all is frozen.
 template <class T>
 class Blocks {
  public:
@@ -31,15 +31,21 @@ class Blocks {
       Declarations<E<T>> d(memory_, queue_, {tensor.rank(), tensor.size()}, {});
       Declarations<E<T>> in = d.in("layers." + std::to_string(u));
       auto& p = parameters_[static_cast<std::size_t>(u)];
-      in.add(p[0], {"cut", {4 + 2 * u, 7}, Initializer::normal(1), {{Axis::tp, 0}}, false});
-      in.add(p[1], {"whole", {5}, Initializer::normal(1), {}, false});
+      const bool trainable = u + 1 < count;
+      in.add(p[0], {"cut", {4 + 2 * u, 7}, Initializer::normal(1), {{Axis::tp, 0}}, false, trainable});
+      in.add(p[1], {"whole", {5}, Initializer::normal(1), {}, false, trainable});
+      in.add(p[2], {"frozen_cut", {6, 9 - u}, Initializer::normal(1), {{Axis::tp, 0}}, false, false});
+      in.add(p[3], {"frozen_whole", {3}, Initializer::normal(1), {}, false, false});
       units_.push_back(std::make_unique<Unit<E<T>>>(
           d.take(), UnitGroups{mesh_.group(Axis::dp_shard), mesh_.group(Axis::dp_replicate), tensor}, options));
     }
-    index_t largest = 0;
-    for (auto& unit : units_) largest = std::max(largest, unit->size());
+    index_t largest = 0, most_trained = 0;
+    for (auto& unit : units_) {
+      largest = std::max(largest, unit->size());
+      most_trained = std::max(most_trained, unit->layout().trained().size);
+    }
     values_ = std::make_unique<BufferPool<T, Cpu>>(memory_, pool_slots, largest);
-    gradients_ = std::make_unique<BufferPool<Acc<T>, Cpu>>(memory_, pool_slots, largest);
+    gradients_ = std::make_unique<BufferPool<Acc<T>, Cpu>>(memory_, pool_slots, most_trained);
     for (auto& unit : units_) {
       unit->allocate(memory_, queue_, values_.get(), gradients_.get());
       unit->initialize(queue_, seed);
@@ -57,7 +63,9 @@ class Blocks {
         if (u > 0) units_[static_cast<std::size_t>(u - 1)]->prefetch();
         unit.begin_gradient(queue_);
         for (int p = 0; p < 2; ++p) {
-          const auto g = parameters_[static_cast<std::size_t>(u)][static_cast<std::size_t>(p)].gradient;
+          const auto& parameter = parameters_[static_cast<std::size_t>(u)][static_cast<std::size_t>(p)];
+          if (!parameter.trainable) continue;
+          const auto g = parameter.gradient;
           for (index_t i = 0; i < g.count(); ++i) g.data()[i] += fake(rank_, m, u, p, i);
         }
         unit.end_gradient(queue_, m + 1 == micro_batches);
@@ -85,7 +93,8 @@ class Blocks {
       unit.acquire();
       unit.begin_gradient(queue_);
       for (auto& p : parameters_[static_cast<std::size_t>(u)])
-        for (index_t i = 0; i < p.gradient.count(); ++i) p.gradient.data()[i] += 99;
+        if (p.trainable)
+          for (index_t i = 0; i < p.gradient.count(); ++i) p.gradient.data()[i] += 99;
       if (u > count - begun) {
         unit.end_gradient(queue_, true);
         unit.release();
@@ -120,7 +129,8 @@ class Blocks {
       const index_t first = e.local_offset[0] * (e.info.shape.count() / e.info.shape[0]);
       expect(p.value.count() == e.local_shape.count(), "a value has the local shape");
       for (index_t i = 0; i < p.value.count(); ++i) {
-        const Acc<T> master = all[static_cast<std::size_t>(first + i)] + static_cast<Acc<T>>(steps_);
+        const Acc<T> master =
+            all[static_cast<std::size_t>(first + i)] + static_cast<Acc<T>>(e.info.trainable ? steps_ : 0);
         expect(std::abs(static_cast<double>(p.value.data()[i]) - static_cast<double>(T(master))) < 1e-5,
                concat("block ", u, " computes with the current weights after ", steps_, " steps"));
       }
@@ -128,9 +138,13 @@ class Blocks {
   }
   void check_gradients(int u, int micro_batches) {
     auto& unit = *units_[static_cast<std::size_t>(u)];
-    std::vector<double> want(static_cast<std::size_t>(unit.size()));
+    std::vector<double> want(static_cast<std::size_t>(unit.layout().trained().size));
     const auto tensor = mesh_.group(Axis::tp);
-    for (const auto& e : unit.layout().entries())
+    for (const auto& e : unit.layout().entries()) {
+      if (!e.info.trainable) {
+        expect(!parameter(u, e).gradient && !parameter(u, e).trainable, "what is frozen has no gradient");
+        continue;
+      }
       for (int r = 0; r < mesh_.world().size(); ++r) {
         const bool cut = &parameter(u, e) == &parameters_[static_cast<std::size_t>(u)][0];
         if (cut && coordinates_of(mesh_.degrees(), r).tp != tensor.rank()) continue;
@@ -138,6 +152,7 @@ class Blocks {
           for (index_t i = 0; i < e.local_shape.count(); ++i)
             want[static_cast<std::size_t>(e.begin + i)] += static_cast<double>(fake(r, m, u, cut ? 0 : 1, i));
       }
+    }
     const auto got = unit.gradient();
     expect(got.count() == unit.shard_size(), "a rank's gradient has its shard's size");
     for (index_t i = 0; i < got.count(); ++i)
@@ -145,14 +160,15 @@ class Blocks {
              concat("block ", u, ": the gradient is the sum over ranks and micro-batches, at ", i));
   }
   const Parameter<E<T>>& parameter(int u, const UnitLayout::Entry& e) const {
-    return parameters_[static_cast<std::size_t>(u)][e.info.name.ends_with("cut") ? 0 : 1];
+    const int whole = e.info.name.ends_with("cut") ? 0 : 1, frozen = e.info.name.find("frozen") != std::string::npos;
+    return parameters_[static_cast<std::size_t>(u)][2 * frozen + whole];
   }
 
   Mesh mesh_;
   int rank_, steps_ = 0;
   Memory<Cpu> memory_;
   Cpu::Queue queue_;
-  Parameter<E<T>> parameters_[count][2];
+  Parameter<E<T>> parameters_[count][4];
   std::unique_ptr<BufferPool<T, Cpu>> values_;
   std::unique_ptr<BufferPool<Acc<T>, Cpu>> gradients_;
   std::vector<std::unique_ptr<Unit<E<T>>>> units_;

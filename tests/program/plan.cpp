@@ -216,6 +216,42 @@ TEST_CASE("a plan reads as text and as JSON") {
     CHECK(to_json(plan).find(concat(", \"memory_traffic_bytes\": ", r.memory_traffic_bytes, ",")) != std::string::npos);
 }
 
+TEST_CASE("frozen weights are planned as they are held: a value in the compute type, and nothing else", "[plan]") {
+  Config all = small(4, 8, 12), frozen = all;
+  frozen.optimizer.groups = {{.names = "layers.*", .rule = "Frozen"}};
+  const double elements = 2 * (4 * 32 * 32 + 3 * 32 * 48 + 2 * 32);
+  const auto bytes = [](auto type, const Config& c) {
+    using T = decltype(type);
+    return static_cast<double>(planned<Env<Dense, T, Meta>>(c, 0, 1).persistent);
+  };
+  // Less a master weight, a gradient and two moments; in bf16 the copy is what is left.
+  CHECK(bytes(float{}, all) - bytes(float{}, frozen) == 12 * elements);
+  CHECK(bytes(bf16{}, all) - bytes(bf16{}, frozen) == 16 * elements);
+
+  frozen.optimizer.groups = {{.names = "layers.*.w*", .rule = "Frozen"}, {.names = "output.*", .rule = "Frozen"}};
+  frozen.training.local_batch_size = 2;
+  for (const char* reshard : {"always", "never"}) {
+    frozen.parallelism.fsdp_reshard_after_forward = reshard;
+    frozen.parallelism.data_parallel_shard_degree = 4;
+    frozen.parallelism.tensor_parallel_degree = 1;
+    check_ranks<Dense, float>(frozen, 4);
+    check_ranks<Dense, bf16>(frozen, 4);
+    frozen.parallelism.data_parallel_shard_degree = 2;
+    frozen.parallelism.tensor_parallel_degree = 2;
+    check_ranks<Dense, bf16>(frozen, 4);
+  }
+  frozen.parallelism.pipeline_parallel_degree = 2;
+  frozen.parallelism.tensor_parallel_degree = 1;
+  check_ranks<Dense, float>(frozen, 4);
+
+  // The products for their gradients are saved: a third of three.
+  Trainer<Env<Dense, float, Meta>> trained(all);
+  frozen = all;
+  frozen.optimizer.groups = {{.names = "layers.*", .rule = "Frozen"}};
+  Trainer<Env<Dense, float, Meta>> less(frozen);
+  CHECK(trained.flops().per_token - less.flops().per_token == Approx(2 * elements));
+}
+
 TEST_CASE("MetaFloat plans what the compute type that it stands for does", "[plan]") {
   const auto check = [&]<class R, class T>(R, T, const Config& config) {
     check_same(make_plan<Env<R, MetaFloat, Meta>>(config, dtype_of<T>), make_plan<Env<R, T, Meta>>(config));

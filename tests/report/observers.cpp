@@ -82,7 +82,7 @@ TEST_CASE("a trace has every named tensor of a step, in order") {
                                                                  "layers.1.attention.out",
                                                                  "layers.1.feed_forward.h",
                                                                  "layers.1.feed_forward.router.probabilities",
-                                                                 "layers.1.feed_forward.experts.h",
+                                                                 "layers.1.feed_forward.combined",
                                                                  "layers.1.feed_forward.y",  //
                                                                  "layers.2.attention.query",
                                                                  "layers.2.attention.key",
@@ -90,7 +90,7 @@ TEST_CASE("a trace has every named tensor of a step, in order") {
                                                                  "layers.2.attention.out",
                                                                  "layers.2.feed_forward.h",
                                                                  "layers.2.feed_forward.router.probabilities",
-                                                                 "layers.2.feed_forward.experts.h",
+                                                                 "layers.2.feed_forward.combined",
                                                                  "layers.2.feed_forward.y",
                                                                  "logits"});
   std::vector<std::string> backward;

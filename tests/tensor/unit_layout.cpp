@@ -84,10 +84,45 @@ TEST_CASE("parameters lie one after another, aligned, those partial over tp last
   CHECK(e[1].begin == 32);
   CHECK(e[2].begin == 48);
   CHECK(e[3].begin == 64);
-  CHECK(layout.partial_begin() == 48);
+  CHECK(layout.trained().alike_begin == 48);
   CHECK(layout.size() == 128);  // a multiple of 16 * 4
-  CHECK(layout.shard_size() == 32);
-  CHECK(UnitLayout({whole("w", {3})}, 1).partial_begin() == 16);  // none is partial
+  CHECK(layout.trained().shard_size() == 32);
+  CHECK(UnitLayout({whole("w", {3})}, 1).trained().alike_begin == 16);  // none is partial
+}
+
+TEST_CASE("what is trained and what is frozen are cut into equal shards, each by itself") {
+  const auto frozen = [](UnitLayout::Entry e) {
+    e.info.trainable = false;
+    return e;
+  };
+  const auto grouped = [](UnitLayout::Entry e, int group) {
+    e.info.group = group;
+    return e;
+  };
+  const UnitLayout layout({frozen(whole("base", {20, 5})), whole("norm", {5}, true), frozen(whole("scale", {3}, true)),
+                           grouped(whole("second", {4}), 1), whole("first", {9, 2}), frozen(whole("bias", {2}))},
+                          2);
+  const auto& e = layout.entries();
+  const char* const names[] = {"first", "second", "norm", "base", "bias", "scale"};
+  const index_t begins[] = {0, 32, 48, 64, 176, 192};
+  for (std::size_t i = 0; i < 6; ++i) {
+    CHECK(e[i].info.name == names[i]);
+    CHECK(e[i].begin == begins[i]);
+  }
+  CHECK(layout.trained().begin == 0);
+  CHECK(layout.trained().size == 64);
+  CHECK(layout.trained().alike_begin == 48);
+  CHECK(layout.trained().cut_by_tp(0) == 32);
+  CHECK(layout.trained().cut_by_tp(1) == 16);
+  CHECK(layout.frozen().begin == 64);
+  CHECK(layout.frozen().size == 160);  // 144, and 16 of padding
+  CHECK(layout.frozen().alike_begin == 192);
+  CHECK(layout.frozen().shard_begin(1) == 144);
+  CHECK(layout.frozen().cut_by_tp(1) == 48);
+  CHECK(layout.size() == 224);
+  const auto all = owners(layout);
+  for (const UnitPart& part : {layout.trained(), layout.frozen()})
+    for (int r = 0; r < 2; ++r) check_range(layout, all, part.shard_begin(r), part.shard_begin(r + 1));
 }
 
 TEST_CASE("boxes cover any range exactly once, whatever the cut") {
@@ -109,7 +144,8 @@ TEST_CASE("boxes cover any range exactly once, whatever the cut") {
     const UnitLayout layout(entries, cuts);
     const auto all = owners(layout);
     INFO(cuts << " ranks");
-    for (int r = 0; r < cuts; ++r) check_range(layout, all, r * layout.shard_size(), (r + 1) * layout.shard_size());
+    for (int r = 0; r < cuts; ++r)
+      check_range(layout, all, layout.trained().shard_begin(r), layout.trained().shard_begin(r + 1));
     const RandomStream stream(9, static_cast<std::uint64_t>(cuts));
     for (std::uint64_t i = 0; i < 60; ++i) {
       auto a = static_cast<index_t>(stream.below(2 * i, static_cast<std::uint64_t>(layout.size() + 1)));

@@ -8,114 +8,15 @@
 #include <thread>
 
 #include "ashlar/comm/local.hpp"
-#include "ashlar/moe/token_dispatchers/all_to_all.hpp"
 #include "catch.hpp"
-#include "checkpoint/temporary_folder.hpp"
-#include "tiny_family.hpp"
+#include "train/checkpoint_runs.hpp"
 
 using namespace ashlar;
+using namespace ashlar::test;
 namespace fs = std::filesystem;
 
 namespace {
 
-struct Dense : Recipe<Family<Tiny>, Parallel<ddp * fsdp * tp * pp>> {};
-struct Sparse : Recipe<Family<Tiny>, Ffn<MoE<TopK<Sigmoid>>>, Parallel<ddp * fsdp * tp * ep>> {};
-using DenseModel = ModelOf<Dense, Cpu, float>;
-using SparseModel = ModelOf<Sparse, Cpu, float>;
-
-struct Layout {
-  int replicate = 1, shard = 1, tensor = 1, pipeline = 1, expert = 1;
-  int ranks() const { return replicate * shard * tensor * pipeline; }
-};
-
-Config config_of(const fs::path& folder, const Layout& layout = {}) {
-  Config c;
-  c.job.dump_folder = folder.string();
-  c.training.seq_len = 8;
-  c.training.global_batch_size = 8;
-  c.training.local_batch_size = 2;
-  c.training.steps = 6;
-  c.lr_scheduler.warmup_steps = 2;
-  c.optimizer.lr = 1e-2;
-  c.parallelism.data_parallel_replicate_degree = layout.replicate;
-  c.parallelism.data_parallel_shard_degree = layout.shard;
-  c.parallelism.tensor_parallel_degree = layout.tensor;
-  c.parallelism.pipeline_parallel_degree = layout.pipeline;
-  c.parallelism.expert_parallel_degree = layout.expert;
-  c.checkpoint.enable = true;
-  c.checkpoint.interval = 3;
-  return c;
-}
-Config sparse(Config c) {
-  c.model.flavor = "moe";
-  return c;
-}
-
-struct Outcome {
-  std::vector<double> losses;
-  bool loaded = false;
-  std::int64_t tokens = 0, cursor = 0;
-};
-
-// Trains from where the folder stands to `steps`, saving as configured.
-template <class M>
-Outcome train(const Config& config, std::int64_t steps) {
-  Outcome outcome;
-  const ParallelismConfig& p = config.parallelism;
-  const int ranks = p.data_parallel_replicate_degree * p.data_parallel_shard_degree * p.tensor_parallel_degree *
-                    p.pipeline_parallel_degree;
-  LocalWorld::run(ranks, [&](Communicator world) {
-    Trainer<M> trainer(config, world);
-    auto loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
-    Checkpointer checkpointer(trainer, loader);
-    const bool loaded = checkpointer.load();
-    std::vector<double> losses;
-    while (trainer.step_count() < steps) {
-      trainer.step(loader.next());
-      losses.push_back(trainer.result().loss);
-      checkpointer.save(trainer.step_count(), trainer.step_count() == config.training.steps);
-    }
-    if (world.rank() == 0) outcome = {losses, loaded, checkpointer.tokens_seen(), loader.cursor()};
-  });
-  return outcome;
-}
-
-// Every tensor of a checkpoint, whole, as bytes.
-using Tensors = std::map<std::string, std::vector<std::byte>>;
-Tensors tensors_of(const fs::path& checkpoint) {
-  OpenCheckpoint opened = open_checkpoint(checkpoint);
-  Tensors all;
-  for (const auto& [name, tensor] : opened.index.tensors()) {
-    std::vector<std::byte> bytes(static_cast<std::size_t>(tensor.shape.count()) * sizeof(float));
-    opened.index.read(name, TensorBox::whole(tensor.shape), DType::f32, bytes.data());
-    all.emplace(name, std::move(bytes));
-  }
-  return all;
-}
-void check_alike(const Tensors& a, const Tensors& b) {
-  REQUIRE(a.size() == b.size());
-  for (const auto& [name, bytes] : a) {
-    INFO(name);
-    REQUIRE(b.count(name) == 1);
-    CHECK(bytes == b.at(name));
-  }
-}
-// What `layout` writes again after it loaded a checkpoint.
-template <class M>
-Tensors saved_again(const fs::path& checkpoint, Config config) {
-  TemporaryFolder other;
-  config.job.dump_folder = other.path().string();
-  config.checkpoint.initial_load_path = checkpoint.string();
-  config.checkpoint.initial_load_model_only = false;
-  LocalWorld::run(static_cast<int>(planned_world_size(config)), [&](Communicator world) {
-    Trainer<M> trainer(config, world);
-    auto loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
-    Checkpointer checkpointer(trainer, loader);
-    CHECK(checkpointer.load());
-    CHECK(checkpointer.save(trainer.step_count(), false));
-  });
-  return tensors_of(other.path() / "checkpoint");
-}
 template <class M>
 void check_resumed(Config (*flavor)(Config), const Layout& layout) {
   TemporaryFolder whole, parts;
@@ -374,7 +275,7 @@ TEST_CASE("Ranks wait for one that writes or reads for longer than a step may ta
                     range.download = [&](void* host, index_t) { slowly(host, values.data()); };
                     range.upload = [&](const void* host, index_t) { slowly(values.data(), host); };
                     Checkpointer checkpointer(
-                        TrainerAccess{c, mesh, 8, {range}, {}, [] { return 3; }, [](std::int64_t) {}}, loader);
+                        TrainerAccess{c, mesh, 8, {range}, {}, {}, {}, [] { return 3; }, [](std::int64_t) {}}, loader);
                     CHECK(checkpointer.save(3, false));
                     values.assign(4, 0);
                     CHECK(checkpointer.load());

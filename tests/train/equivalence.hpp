@@ -28,16 +28,20 @@ template <class M>
 void collect(Trainer<M>& trainer, Tensors& all) {
   for (auto& stage : trainer.stages()) {
     for (auto& unit : stage->units()) {
-      const auto master = unit->master();
-      unit->layout().for_each_box(unit->shard_begin(), unit->shard_begin() + unit->shard_size(), [&](const Box& box) {
-        const auto& entry = unit->layout().entries()[box.parameter];
-        auto& whole = all[entry.info.name];
-        whole.resize(static_cast<std::size_t>(entry.info.shape.count()), NAN);
-        for_each_run(entry.info.shape, box, [&](index_t logical, index_t local, index_t n) {
-          for (index_t i = 0; i < n; ++i)
-            whole[static_cast<std::size_t>(logical + i)] = master.data()[box.begin - unit->shard_begin() + local + i];
+      const auto collect_range = [&](index_t begin, const auto& values) {
+        if (!values) return;
+        unit->layout().for_each_box(begin, begin + values.count(), [&](const Box& box) {
+          const auto& entry = unit->layout().entries()[box.parameter];
+          auto& whole = all[entry.info.name];
+          whole.resize(static_cast<std::size_t>(entry.info.shape.count()), NAN);
+          for_each_run(entry.info.shape, box, [&](index_t logical, index_t local, index_t n) {
+            for (index_t i = 0; i < n; ++i)
+              whole[static_cast<std::size_t>(logical + i)] = values.data()[box.begin - begin + local + i];
+          });
         });
-      });
+      };
+      collect_range(unit->shard_begin(), unit->master());
+      collect_range(unit->frozen_begin(), unit->frozen_values());
     }
     for (const auto& buffer : stage->buffers())
       all[buffer.name].assign(buffer.values.data(), buffer.values.data() + buffer.values.count());

@@ -18,6 +18,7 @@ ASHLAR_ONCE std::string to_json(const Manifest& m) {
       {"tokens", m.tokens},
       {"loader", {{"cursor", m.cursor}}},
       {"model_only", m.model_only},
+      {"base", m.base},
       {"world_size", m.world_size},
       {"degrees",
        {{"pp", d.pp},
@@ -57,6 +58,7 @@ ASHLAR_ONCE Manifest parse_manifest(std::string_view text, const std::string& pa
     m.tokens = number(root, "tokens");
     m.cursor = number(root.at("loader"), "cursor");
     m.model_only = root.at("model_only").get<bool>();
+    m.base = root.value("base", std::string());  // absent in older ones
     m.world_size = small(root, "world_size");
     const nlohmann::json& d = root.at("degrees");
     m.degrees = {small(d, "pp"), small(d, "dp_replicate"), small(d, "dp_shard"),

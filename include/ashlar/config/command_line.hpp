@@ -113,8 +113,9 @@ class FlagReader {
 }  // namespace detail
 
 /// Reads the arguments that follow the program's name. `program` is what help calls it. Where a flag stands twice the
-/// last one counts; --help anywhere makes a help text, whatever stands beside it is not read.
-/// Throws ConfigError, whose text is for the user, for anything that can't be understood or that validate() refuses.
+/// last one counts (of --optimizer.groups, both); --help anywhere makes a help text, whatever stands beside it is not
+/// read. Throws ConfigError, whose text is for the user, for anything that can't be understood or that validate()
+/// refuses.
 CommandLine parse(std::span<const std::string_view> arguments, std::string_view program);
 
 /// The same from what main() gets. argv[0] names the program.

@@ -34,6 +34,8 @@ ASHLAR_ONCE CommandLine parse(std::span<const std::string_view> arguments, std::
     }
   }
   if (!out.config_file.empty()) read_json_file(list, out.config_file);
+  for (const detail::Flag& flag : flags)  // groups: those of flags in place of the file's, one flag after another
+    if (const auto* groups = std::get_if<std::vector<GroupOptions>*>(&flag.field->value)) (*groups)->clear();
   for (const detail::Flag& flag : flags) assign(*flag.field, flag.value, concat("--", flag.field->name));
 
   for (const FieldList::Section& section : list.sections())

@@ -31,6 +31,7 @@ struct TrainingConfig {
   double max_norm = 1.0;
   int steps = 10000;
   std::string mixed_precision_param = "bfloat16";
+  bool unordered_sums = false;
   std::int64_t seed = 0;
 };
 
@@ -48,6 +49,15 @@ struct ParallelismConfig {
   int expert_parallel_degree = 1;
 };
 
+/// Parameters that the optimizer treats alike.
+struct GroupOptions {
+  std::string names;                        // a pattern over parameter names: * is any run of characters
+  std::string rule = "";                    // empty: optimizer.name; Frozen: not trained
+  double lr_factor = 1;                     // times the learning rate
+  std::optional<double> weight_decay = {};  // none: optimizer.weight_decay
+  bool operator==(const GroupOptions&) const = default;
+};
+
 struct OptimizerConfig {
   std::string name = "AdamW";
   double lr = 8e-4;
@@ -55,6 +65,7 @@ struct OptimizerConfig {
   double beta2 = 0.95;
   double eps = 1e-8;
   double weight_decay = 0.1;
+  std::vector<GroupOptions> groups = {};
 };
 
 struct LrSchedulerConfig {
@@ -75,6 +86,7 @@ struct CheckpointConfig {
   int load_step = -1;
   std::string initial_load_path = "";
   bool initial_load_model_only = true;
+  std::string base_path = "";
   std::vector<std::string> exclude_from_loading = {};
 };
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "ashlar/config/check.hpp"
+#include "ashlar/config/config.hpp"
 #include "ashlar/config/nearest_name.hpp"
 #include "ashlar/core/error.hpp"
 #include "ashlar/core/platform.hpp"
@@ -23,8 +24,8 @@
 namespace ashlar::inline v0 {
 
 /// The types that fields have. A closed set, so that readers and writers are ordinary functions, compiled once.
-using FieldValue =
-    std::variant<bool*, int*, std::int64_t*, double*, std::string*, std::optional<double>*, std::vector<std::string>*>;
+using FieldValue = std::variant<bool*, int*, std::int64_t*, double*, std::string*, std::optional<double>*,
+                                std::vector<std::string>*, std::vector<GroupOptions>*>;
 
 /// What a person is told about a field, and which values it takes. The texts are literals.
 struct FieldNote {
@@ -41,6 +42,9 @@ struct Field {
 
   bool is_flag() const { return std::holds_alternative<bool*>(value); }
 };
+
+/// The fields of one group of parameters; refers to `group`.
+std::vector<Field> fields(GroupOptions& group);
 
 /// The fields of one configuration object, in the order of their description. Refers to that object: must not outlive
 /// it.
@@ -75,7 +79,8 @@ std::string_view type_name(const Field& field);
 /// The value as text: what assign() reads back.
 std::string value_text(const Field& field);
 
-/// Reads the value from `text`. Lists are separated by commas; an optional number may be "none".
+/// Reads the value from `text`. Lists are separated by commas; an optional number may be "none". Of groups, the text
+/// appends some: "names=layers.*,rule=Muon;names=*norm*,lr_factor=0.5".
 /// Throws ConfigError that begins with `origin` where the text has another type or fails the check.
 void assign(Field& field, std::string_view text, std::string_view origin);
 
@@ -97,6 +102,9 @@ bool read_number(std::string_view text, T& value) {
 }
 
 void check_number(const Field& field, double value, std::string_view origin);
+
+/// The field of that name. Throws ConfigError that begins with `origin` and says the nearest.
+Field& find_field(std::vector<Field>& all, std::string_view name, std::string_view origin);
 
 void check_text(const Field& field, std::string_view text, std::string_view origin);
 

@@ -25,6 +25,16 @@ ASHLAR_ONCE void check_number(const Field& field, double value, std::string_view
     throw ConfigError(concat(origin, ": must be ", field.note.check.text(), ", found ", value));
 }
 
+ASHLAR_ONCE Field& find_field(std::vector<Field>& all, std::string_view name, std::string_view origin) {
+  std::vector<std::string> names;
+  for (Field& f : all) {
+    if (f.name == name) return f;
+    names.push_back(f.name);
+  }
+  throw ConfigError(
+      concat(origin, ": unknown name \"", name, "\"; the nearest valid name is \"", nearest_name(name, names), "\""));
+}
+
 ASHLAR_ONCE void check_text(const Field& field, std::string_view text, std::string_view origin) {
   const Check& check = field.note.check;
   if (check.allows(text)) return;
@@ -56,7 +66,8 @@ ASHLAR_ONCE std::vector<std::string> FieldList::names() const {
 }
 
 ASHLAR_ONCE std::string_view type_name(const Field& field) {
-  constexpr std::string_view names[] = {"true|false", "INTEGER", "INTEGER", "NUMBER", "TEXT", "NUMBER|none", "LIST"};
+  constexpr std::string_view names[] = {"true|false", "INTEGER",     "INTEGER", "NUMBER",
+                                        "TEXT",       "NUMBER|none", "LIST",    "GROUPS"};
   static_assert(std::variant_size_v<FieldValue> == sizeof names / sizeof names[0]);
   return names[field.value.index()];
 }
@@ -66,6 +77,20 @@ ASHLAR_ONCE std::string value_text(const Field& field) {
     std::string operator()(const std::vector<std::string>* list) const {
       std::string out;
       for (const std::string& item : *list) out += (&item == list->data() ? "" : ",") + item;
+      return out;
+    }
+    // What is as by default is left out.
+    std::string operator()(const std::vector<GroupOptions>* groups) const {
+      std::string out;
+      for (GroupOptions group : *groups) {
+        GroupOptions defaults;
+        out += out.empty() ? "" : ";";
+        bool first = true;
+        const std::vector<Field> all = fields(group), unset = fields(defaults);
+        for (std::size_t i = 0; i < all.size(); ++i)
+          if (const std::string text = value_text(all[i]); text != value_text(unset[i]))
+            out += concat(std::exchange(first, false) ? "" : ",", all[i].name, "=", text);
+      }
       return out;
     }
     std::string operator()(const std::optional<double>* number) const { return *number ? concat(**number) : "none"; }
@@ -94,6 +119,12 @@ ASHLAR_ONCE void check_value(const Field& field, std::string_view origin) {
     void operator()(const std::string* text) const { detail::check_text(field, *text, origin); }
     void operator()(const std::vector<std::string>* list) const {
       for (const std::string& item : *list) detail::check_text(field, item, origin);
+    }
+    void operator()(const std::vector<GroupOptions>* groups) const {
+      for (GroupOptions group : *groups) {
+        for (const Field& f : fields(group)) check_value(f, concat(origin, ": ", f.name));
+        if (group.names.empty()) throw ConfigError(concat(origin, ": a group needs names, as in names=layers.*"));
+      }
     }
   };
   std::visit(Checker{field, origin}, field.value);
@@ -132,6 +163,25 @@ ASHLAR_ONCE void assign(Field& field, std::string_view text, std::string_view or
         list->emplace_back(rest.substr(0, comma));
         rest.remove_prefix(std::min(comma + 1, rest.size()));
       }
+    }
+    void operator()(std::vector<GroupOptions>* groups) const {
+      for (std::string_view rest = text; !rest.empty();) {
+        const std::size_t end = std::min(rest.find(';'), rest.size());
+        groups->push_back(group_of(rest.substr(0, end)));
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+      }
+    }
+    GroupOptions group_of(std::string_view rest) const {
+      GroupOptions group;
+      std::vector<Field> all = fields(group);
+      while (!rest.empty()) {
+        const std::size_t end = std::min(rest.find(','), rest.size()), equals = std::min(rest.find('='), end);
+        if (equals == end) mismatch("name=value separated by commas, and groups by semicolons");
+        Field& f = detail::find_field(all, rest.substr(0, equals), origin);
+        assign(f, rest.substr(equals + 1, end - equals - 1), concat(origin, ": ", f.name));
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+      }
+      return group;
     }
   };
   std::visit(Reader{text, origin}, field.value);

@@ -69,9 +69,29 @@ struct JsonReader {
       out->push_back(item.get<std::string>());
     }
   }
+  void operator()(std::vector<GroupOptions>* out) const {
+    if (!json.is_array()) mismatch("a list of objects");
+    out->clear();
+    for (const nlohmann::json& item : json) {
+      if (!item.is_object()) mismatch("a list of objects");
+      std::vector<Field> all = fields(out->emplace_back());
+      for (auto value = item.begin(); value != item.end(); ++value) {
+        const std::string place = concat(origin, ": ", value.key());
+        std::visit(JsonReader{*value, place}, find_field(all, value.key(), origin).value);
+      }
+    }
+  }
 };
 
 struct JsonWriter {
+  nlohmann::json operator()(const std::vector<GroupOptions>* groups) const {
+    nlohmann::json out = nlohmann::json::array();
+    for (GroupOptions group : *groups) {
+      nlohmann::json& object = out.emplace_back(nlohmann::json::object());
+      for (const Field& field : fields(group)) object[field.name] = std::visit(JsonWriter(), field.value);
+    }
+    return out;
+  }
   nlohmann::json operator()(const std::optional<double>* number) const {
     return *number ? nlohmann::json(**number) : nlohmann::json();
   }

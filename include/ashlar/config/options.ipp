@@ -5,6 +5,15 @@
 
 namespace ashlar::inline v0 {
 
+ASHLAR_ONCE std::vector<Field> fields(GroupOptions& group) {
+  return {{"names", &group.names, {.meaning = "a pattern over parameter names: * is any run of characters"}},
+          {"rule", &group.rule, {.meaning = "the update rule, or Frozen: not trained; empty: optimizer.name"}},
+          {"lr_factor", &group.lr_factor, {.meaning = "times the learning rate", .check = at_least(0)}},
+          {"weight_decay",
+           &group.weight_decay,
+           {.meaning = "in place of optimizer.weight_decay; none: that", .check = at_least(0)}}};
+}
+
 ASHLAR_ONCE FieldList fields(Config& config) {
   auto& [job, model, training, parallelism, optimizer, lr_scheduler, checkpoint, metrics, activation_checkpoint,
          validation, comm, generate, plan] = config;
@@ -40,6 +49,9 @@ ASHLAR_ONCE FieldList fields(Config& config) {
              {.meaning = "type that blocks compute in, one of those compiled in; master weights are float32 "
                          "(float64 under float64)",
               .check = one_of({"bfloat16", "float32", "float64"})});
+  list.field("unordered_sums", &training.unordered_sums,
+             {.meaning = "attention on Hopper GPUs adds the gradient of queries by atomics, in no order: faster, but the "
+                         "last bits differ from run to run"});
   list.field("seed", &training.seed,
              {.meaning = "initial weights and the order of the data are functions of it, on any layout",
               .check = at_least(0)});
@@ -98,6 +110,10 @@ ASHLAR_ONCE FieldList fields(Config& config) {
       "weight_decay", &optimizer.weight_decay,
       {.meaning = "share of a weight, times the learning rate, that each step takes away", .check = at_least(0)});
 
+  list.field("groups", &optimizer.groups,
+             {.meaning = "parameters with a rule, rate or decay of their own: names, rule, lr_factor, weight_decay; a "
+                         "parameter is in the first group whose pattern its name matches"});
+
   list.section("lr_scheduler", "How the learning rate rises and falls: warm-up, constant, decay.");
   list.field("warmup_steps", &lr_scheduler.warmup_steps,
              {.unit = "steps", .meaning = "steps of the linear rise to the base rate", .check = at_least(0)});
@@ -132,6 +148,9 @@ ASHLAR_ONCE FieldList fields(Config& config) {
              {.meaning = "a checkpoint to start from while the run's own folder holds none"});
   list.field("initial_load_model_only", &checkpoint.initial_load_model_only,
              {.meaning = "take weights alone from initial_load_path, and start at step 0"});
+  list.field(
+      "base_path", &checkpoint.base_path,
+      {.meaning = "the checkpoint that frozen weights are from: they are loaded from it, and saves leave them out"});
   list.field("exclude_from_loading", &checkpoint.exclude_from_loading,
              {.meaning = "parts of a checkpoint that are not loaded, such as optimizer"});
 

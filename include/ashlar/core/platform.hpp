@@ -12,7 +12,7 @@
 #define ASHLAR_DEVICE inline
 #endif
 
-// ASHLAR_CUDA_EMULATED=1: the Cuda device runs on the SIMT emulator of tests/simt (set by the tests' build).
+// ASHLAR_CUDA_EMULATED=1: the Cuda device runs on the SIMT emulator (set by the target ashlar::emulator).
 #if !defined(ASHLAR_CUDA_EMULATED)
 #define ASHLAR_CUDA_EMULATED 0
 #endif
@@ -63,6 +63,28 @@
 // ASHLAR_BUILD: the build's identity, written into checkpoints.
 #if !defined(ASHLAR_BUILD)
 #define ASHLAR_BUILD "unknown"
+#endif
+
+// ASHLAR_ASAN, ASHLAR_TSAN: 1 where the program is compiled with that sanitizer.
+#if defined(__SANITIZE_ADDRESS__)
+#define ASHLAR_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ASHLAR_ASAN 1
+#endif
+#endif
+#if !defined(ASHLAR_ASAN)
+#define ASHLAR_ASAN 0
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define ASHLAR_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define ASHLAR_TSAN 1
+#endif
+#endif
+#if !defined(ASHLAR_TSAN)
+#define ASHLAR_TSAN 0
 #endif
 
 // ASHLAR_PRAGMA_OMP(directive): an OpenMP directive where OpenMP is on, nothing elsewhere.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <concepts>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,6 +27,7 @@ struct StageSetup {
   index_t max_seq_len = 0;
   Keep keep = Keep::all;
   UnitOptions units;
+  std::function<void(ParameterInfo&)> classify = {};  // see Declarations::classify_by
 };
 
 /// A model's batch in host memory, in a device's, and as views of some rows there.

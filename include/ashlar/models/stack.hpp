@@ -85,17 +85,18 @@ class Stack {
   }
   /// After the last layer: allocates the units and the buffers that they borrow.
   void allocate(Memory<D>& memory, Queue& queue) {
-    index_t largest = 0;
+    index_t largest = 0, most_trained = 0;
     int most = 1;
     bool sharded = false;
     for (auto& layer : layers_) most = std::max(most, static_cast<int>(layer.units));
     for (auto& unit : units_) {
       largest = std::max(largest, unit->size());
+      most_trained = std::max(most_trained, unit->layout().trained().size);
       sharded |= unit->groups().shard.size() > 1;
     }
     if (E::has(fsdp) && sharded) {
       if (options_.reshard) value_pool_.emplace(memory, 2 * most, largest);
-      if (options_.reduce_each_micro_batch) gradient_pool_.emplace(memory, 2 * most, largest);
+      if (options_.reduce_each_micro_batch) gradient_pool_.emplace(memory, 2 * most, most_trained);
     }
     for (auto& unit : units_)
       unit->allocate(memory, queue, value_pool_ ? &*value_pool_ : nullptr, gradient_pool_ ? &*gradient_pool_ : nullptr);

@@ -27,6 +27,7 @@ struct StepInput {
   bool training = true;
   Observer<D>* observer = nullptr;
   Routing assumed_routing = Routing::balanced;
+  bool unordered_sums = false;
 };
 
 template <Model M>
@@ -52,6 +53,7 @@ class Stage {
   Stage(const typename M::Sizes& sizes, const pipeline::StageLayers& range, const StageSetup<E>& setup)
       : sizes_(sizes), setup_(setup), shared_(setup, sizes), scratch_(setup.memory), loss_total_(setup.memory, {1}) {
     M::check(sizes, range);
+    first_layer_ = range.begin;
     declare(range);
     if (front_unit_) front_unit_->allocate(setup.memory, setup.queue, nullptr, nullptr);
     blocks_.allocate(setup.memory, setup.queue);
@@ -168,6 +170,7 @@ class Stage {
       return typename Declarations<E>::Place{mesh.coordinate(axis), mesh.degree(axis)};
     };
     Declarations<E> d(setup_.memory, setup_.queue, place(Axis::tp), place(Axis::ep));
+    d.classify_by(setup_.classify);
     // The ends stay gathered for the step: the output is used last in forward and first in backward.
     const UnitOptions ends{false, false};
     if (range.embedding) {
@@ -221,7 +224,11 @@ class Stage {
     c.count_routing = input_.training;
     c.observer = input_.observer;
     c.phase = phase;
+    c.micro_batch = index_t{setup_.mesh.dp_rank()} * input_.micro_batches + m;
+    c.micro_batches = index_t{setup_.mesh.dp_degree()} * input_.micro_batches;
+    c.first_layer = first_layer_;
     c.assumed_routing = input_.assumed_routing;
+    c.unordered_sums = input_.unordered_sums;
     return c;
   }
 
@@ -264,6 +271,7 @@ class Stage {
   }
 
   typename M::Sizes sizes_;
+  int first_layer_ = 0;
   StageSetup<E> setup_;
   typename M::Shared shared_;  // what the blocks read together
   std::unique_ptr<Front> front_;

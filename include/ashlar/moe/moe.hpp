@@ -132,6 +132,7 @@ class MixtureOfExperts {
     const ExpertRows<E> rows = dispatcher_.dispatch(c, x, saved.routed, saved.dispatch);
     View out = experts_.forward(c, rows, saved.experts);
     dispatcher_.combine(c, out, saved.dispatch, y);
+    c.observe("combined", y, {.rows_over = Axis::tp});
     return y;
   }
   /// Makes the dispatched rows and the activations again; saved.x must be valid.

@@ -41,6 +41,7 @@ class Embedding {
   }
 
   void backward(Context<E>& c, TensorView<const T, D> dy) {
+    if (!weight_.trainable) return;
     ArenaScope scope(c.scratch_arena());
     auto all = dy;
     if (tensor_parallel(c)) {

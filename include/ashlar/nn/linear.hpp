@@ -1,4 +1,5 @@
-// Linear: y = x W^T, the one place where weights are multiplied. Used by attention, feed-forward and the router's gate.
+// Linear: y = x W^T, one weight and its products with rows that this rank has. What exchanges rows around it is in
+// nn/column_parallel.hpp and nn/row_parallel.hpp: read those next.
 #pragma once
 
 #include "ashlar/nn/context.hpp"
@@ -26,6 +27,7 @@ class Linear {
     d.add(weight_, {concat(name, ".weight"), {out, in}, init, std::move(shards), false});
   }
 
+  /// Of this rank's part.
   index_t out_dim() const { return weight_.value.dim(0); }
 
   /// y [N, out] of x [N, in]; U is the compute type or the type that its sums are kept in.
@@ -39,7 +41,9 @@ class Linear {
     ops::matmul<T>(c.queue, dy, ops::Transpose::no, weight_.value, ops::Transpose::no, dx, accumulate ? 1 : 0);
   }
   /// dW += dy^T x, now or deferred: dy and x must stay as they are until then (Context::operand, Context::stable).
+  /// Nothing where the weight is frozen.
   void weight_gradient(Context<E>& c, View<const T> dy, View<const T> x) {
+    if (!weight_.trainable) return;
     c.weight_gradient([this, &queue = c.queue, dy, x] {
       ops::matmul<T>(queue, dy, ops::Transpose::yes, x, ops::Transpose::no, weight_.gradient, 1);
     });

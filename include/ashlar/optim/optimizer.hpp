@@ -40,6 +40,7 @@ class Optimizer {
     const TensorView<const A, D> scale(norm_and_scale_.data() + (D::has_storage ? 1 : 0), {1});
     for (std::size_t i = 0; i < units_.size(); ++i) {
       Unit<E>& unit = *units_[i];
+      if (unit.shard_size() == 0) continue;
       TensorView<T, D> copy;
       if constexpr (!std::is_same_v<T, A>) copy = unit.compute_copy();
       ops::adamw<T>(queue, numbers, scale, unit.gradient(), unit.master(), states_[i].exp_avg(),
@@ -59,7 +60,7 @@ class Optimizer {
   void measure(Queue& queue) {
     sum_.zero(queue);
     for (Unit<E>* unit : units_) {
-      if (unit->groups().replicate.rank() != 0) continue;
+      if (unit->shard_size() == 0 || unit->groups().replicate.rank() != 0) continue;
       const auto [alike, end] = unit->partial_range();
       const index_t n = unit->groups().tensor.rank() == 0 ? end : alike;
       ops::sum_of_squares<A>(queue, TensorView<const A, D>(unit->gradient().data(), {n}), sum_.view(),

@@ -56,38 +56,31 @@ class Unit {
   Unit(const Unit&) = delete;
   Unit& operator=(const Unit&) = delete;
 
-  /// Allocates master weights, gradients and what stays for good. Pools: of at least size() elements; used when the
-  /// unit reshards (values) or reduces each micro-batch (gradients).
+  /// Allocates master weights, gradients and what stays for good. Pools: of at least size() elements (values; used when
+  /// the unit reshards) and layout().trained().size (gradients; when it reduces each micro-batch).
   void allocate(Memory<D>& memory, Queue& queue, ValuePool* values, GradientPool* gradients) {
     values_ = values;
     gradients_ = gradients;
     queue_ = &queue;
-    const index_t gradients_held = pooled_gradients() ? shard_size() : size();
+    const index_t gradients_held = pooled_gradients() ? shard_size() : trained().size;
     master_and_gradient_ = Tensor<A, D>(memory, {shard_size() + gradients_held});
     D::fill_zero(queue, master().data(), bytes(shard_size()));  // also what lies between the parameters
-    sum_ = {master().data() + (D::has_storage ? shard_size() : 0), {gradients_held}};
+    sum_ = master_and_gradient_.view().range(shard_size(), gradients_held);
     if constexpr (!std::is_same_v<T, A>)
       if (memory.template width<T>() != sizeof(A)) compute_ = Tensor<T, D>(memory, {shard_size()});
+    if (frozen().size > 0) {
+      frozen_ = Tensor<T, D>(memory, {frozen().shard_size()});
+      frozen_.zero(queue);
+    }
     if (sharded() && !pooled_values()) resident_ = Tensor<T, D>(memory, {size()});
-    if (!sharded()) bind_values(compute_shard());
+    if (!sharded()) bind_values(compute_shard(), frozen_.data());
     if (!pooled_gradients()) bind_gradients(sum_.data());
   }
   /// Draws this rank's range of the initial values.
   void initialize(Queue& queue, std::uint64_t seed) {
     if constexpr (D::has_storage) {
-      const index_t begin = shard_begin();
-      constexpr bool in_place = std::is_same_v<D, Cpu>;  // else drawn on the host and uploaded
-      std::vector<A> host;
-      layout_.for_each_box(begin, begin + shard_size(), [&](const Box& box) {
-        const auto& entry = layout_.entries()[box.parameter];
-        const InitialValues values(entry.info.initializer, seed, entry.info.name);
-        A* const target = master().data() + (box.begin - begin);
-        if constexpr (!in_place) host.resize(static_cast<std::size_t>(box.extent.count()));
-        A* const drawn = in_place ? target : host.data();
-        for_each_run(entry.info.shape, box,
-                     [&](index_t logical, index_t local, index_t n) { values.fill(logical, n, drawn + local); });
-        if constexpr (!in_place) D::upload(queue, target, drawn, host.size() * sizeof(A));
-      });
+      draw(queue, seed, shard_begin(), master());
+      draw(queue, seed, frozen_begin(), frozen_values());
       D::synchronize(queue);
       publish(queue);
     }
@@ -102,15 +95,16 @@ class Unit {
   const UnitLayout& layout() const { return layout_; }
   const UnitGroups& groups() const { return groups_; }
   index_t size() const { return layout_.size(); }
-  index_t shard_size() const { return layout_.shard_size(); }
-  /// Where this rank's range begins in the unit's flat range.
-  index_t shard_begin() const { return shard_size() * groups_.shard.rank(); }
+  /// This rank's range of what is trained: how long it is, and where it begins in the unit's flat range.
+  index_t shard_size() const { return trained().shard_size(); }
+  index_t shard_begin() const { return trained().shard_begin(groups_.shard.rank()); }
+  /// Where its range of what is frozen begins.
+  index_t frozen_begin() const { return frozen().shard_begin(groups_.shard.rank()); }
   TensorView<A, D> master() const { return {master_and_gradient_.data(), {shard_size()}}; }  // [shard_size]
   TensorView<T, D> compute_copy() const { return compute_.view(); }                          // [shard_size], or empty
-  TensorView<A, D> gradient() const {  // [shard_size], valid after finish
-    A* at = sum_.data();
-    if (sharded() && !pooled_gradients() && D::has_storage) at += shard_begin();
-    return {at, {shard_size()}};
+  TensorView<T, D> frozen_values() const { return frozen_.view(); }  // [layout().frozen().shard_size()], or empty
+  TensorView<A, D> gradient() const {                                // [shard_size], valid after finish
+    return sum_.range(sharded() && !pooled_gradients() ? shard_begin() : 0, shard_size());
   }
 
   // ---- around a block ----
@@ -132,8 +126,8 @@ class Unit {
         start_gather();
       }
       if (state_ == State::gathering) {
-        request_.wait();
-        bind_values(gathered());
+        wait_for_gather();
+        bind_values(gathered(), D::has_storage ? gathered() + trained().size : nullptr);
         state_ = State::present;
       }
       if (pooled_values()) values_->pin(slot_);
@@ -147,16 +141,17 @@ class Unit {
   /// Makes the gradients valid to accumulate into until end_gradient().
   void begin_gradient(Queue& queue) {
     if constexpr (E::has(fsdp)) {
-      if (!pooled_gradients()) return;
+      if (!pooled_gradients() || trained().size == 0) return;
       settle();  // the micro-batch before this one
       gradient_slot_ = gradients_->take(nullptr);
       A* data = gradients_->data(gradient_slot_);
-      D::fill_zero(queue, data, bytes(size()));
+      D::fill_zero(queue, data, bytes(trained().size));
       bind_gradients(data);
     }
   }
   /// The micro-batch's gradients are complete; `last`: the step's too. Starts their reduction.
   void end_gradient([[maybe_unused]] Queue& queue, bool last) {
+    if (trained().size == 0) return;
     if constexpr (E::has(fsdp)) {
       if (pooled_gradients()) {
         A* data = gradients_->data(gradient_slot_);
@@ -187,6 +182,7 @@ class Unit {
   }
   /// Waits for the reductions and makes gradient() the sum over all ranks. Collective, units in one order on all ranks.
   void finish() {
+    if (trained().size == 0) return;
     settle();
     gradient_request_.wait();
     if constexpr (E::has(ddp))
@@ -194,9 +190,7 @@ class Unit {
     if constexpr (E::has(tp)) {
       const auto [begin, end] = partial_range();
       if (groups_.tensor.size() > 1 && begin < end)
-        groups_.tensor
-            .all_reduce(*queue_, TensorView<A, D>(gradient().data() + (D::has_storage ? begin : 0), {end - begin}))
-            .wait(*queue_);
+        groups_.tensor.all_reduce(*queue_, gradient().range(begin, end - begin)).wait(*queue_);
     }
   }
   /// The optimizer has changed the master weights and the compute copy: what was gathered is stale.
@@ -206,14 +200,15 @@ class Unit {
 
   /// The part of gradient() that is alike on all ranks of tp, as a range of the shard.
   std::pair<index_t, index_t> partial_range() const {
-    const index_t begin = std::max(layout_.partial_begin() - shard_begin(), index_t{0});
-    return {std::min(begin, shard_size()), shard_size()};
+    return {trained().cut_by_tp(groups_.shard.rank()), shard_size()};
   }
 
  private:
   enum class State { absent, gathering, present };
 
   static std::size_t bytes(index_t n) { return static_cast<std::size_t>(n) * sizeof(A); }
+  const UnitPart& trained() const { return layout_.trained(); }
+  const UnitPart& frozen() const { return layout_.frozen(); }
   bool sharded() const { return E::has(fsdp) && groups_.shard.size() > 1; }
   bool pooled_values() const { return sharded() && options_.reshard; }
   bool pooled_gradients() const { return sharded() && options_.reduce_each_micro_batch; }
@@ -227,16 +222,25 @@ class Unit {
   T* gathered() const { return pooled_values() ? values_->data(slot_) : resident_.data(); }
 
   void start_gather() {
-    request_ = groups_.shard.template all_gather<T, D>(*queue_, TensorView<T, D>(compute_shard(), {shard_size()}),
-                                                       {gathered(), {size()}});
+    const TensorView<T, D> all(gathered(), {size()});
+    if (trained().size > 0)
+      request_ = groups_.shard.template all_gather<T, D>(*queue_, TensorView<T, D>(compute_shard(), {shard_size()}),
+                                                         all.range(0, trained().size));
+    if (frozen().size > 0)
+      frozen_request_ =
+          groups_.shard.template all_gather<T, D>(*queue_, frozen_values(), all.range(frozen().begin, frozen().size));
     state_ = State::gathering;
   }
+  void wait_for_gather() {
+    request_.wait();
+    frozen_request_.wait();
+  }
   Request reduce_scatter(Queue& queue, A* all) {
-    return groups_.shard.template reduce_scatter<A, D>(queue, TensorView<A, D>(all, {size()}),
+    return groups_.shard.template reduce_scatter<A, D>(queue, TensorView<A, D>(all, {trained().size}),
                                                        {shard_of(all), {shard_size()}});
   }
   void drop() {
-    request_.wait();
+    wait_for_gather();
     if (pooled_values()) values_->release(slot_);
     state_ = State::absent;
   }
@@ -249,16 +253,44 @@ class Unit {
     gradients_->release(std::exchange(gradient_slot_, -1));
     reducing_ = nullptr;
   }
-  void bind_values(T* base) {
+  // Draws the initial values of the flat range that begins at `begin`, in A, and rounds them to U.
+  template <class U>
+  void draw(Queue& queue, std::uint64_t seed, index_t begin, TensorView<U, D> values) {
+    if (!values) return;
+    constexpr bool in_place = std::is_same_v<D, Cpu> && std::is_same_v<U, A>;
+    std::vector<A> host;
+    std::vector<U> rounded;
+    layout_.for_each_box(begin, begin + values.count(), [&](const Box& box) {
+      const auto& info = layout_.entries()[box.parameter].info;
+      const InitialValues initial(info.initializer, seed, info.name);
+      U* const target = values.data() + (box.begin - begin);
+      A* drawn;
+      if constexpr (in_place) {
+        drawn = target;
+      } else {
+        host.resize(static_cast<std::size_t>(box.extent.count()));
+        drawn = host.data();
+      }
+      for_each_run(info.shape, box,
+                   [&](index_t logical, index_t local, index_t n) { initial.fill(logical, n, drawn + local); });
+      if constexpr (!in_place) {
+        rounded.assign(host.begin(), host.end());
+        D::upload(queue, target, rounded.data(), rounded.size() * sizeof(U));
+      }
+    });
+  }
+  void bind_values(T* trained_values, T* frozen_values) {
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
       const auto& e = layout_.entries()[i];
-      parameters_[i]->value = {D::has_storage ? base + e.begin : nullptr, e.local_shape};
+      T* const base = e.info.trainable ? trained_values : frozen_values;
+      const index_t at = e.begin - (e.info.trainable ? 0 : frozen().begin);
+      parameters_[i]->value = {D::has_storage ? base + at : nullptr, e.local_shape};
     }
   }
   void bind_gradients(A* base) {
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
       const auto& e = layout_.entries()[i];
-      parameters_[i]->gradient = {D::has_storage ? base + e.begin : nullptr, e.local_shape};
+      if (e.info.trainable) parameters_[i]->gradient = {D::has_storage ? base + e.begin : nullptr, e.local_shape};
     }
   }
 
@@ -267,9 +299,10 @@ class Unit {
   UnitLayout layout_;
   std::vector<Parameter<E>*> parameters_;  // in the layout's order
 
-  Tensor<A, D> master_and_gradient_;  // of this rank's range, and sum_
+  Tensor<A, D> master_and_gradient_;  // of this rank's range of what is trained, and sum_
   TensorView<A, D> sum_;              // the step's gradient: of this rank's range, or of all where gradients pile up
   Tensor<T, D> compute_;              // this rank's range, rounded; empty where T is A
+  Tensor<T, D> frozen_;               // this rank's range of what is frozen
   Tensor<T, D> resident_;             // all ranges, where they are not given back
 
   ValuePool* values_ = nullptr;
@@ -277,7 +310,7 @@ class Unit {
   Queue* queue_ = nullptr;  // on which the unit is used
   State state_ = State::absent;
   int slot_ = -1, gradient_slot_ = -1;
-  Request request_, gradient_request_;
+  Request request_, frozen_request_, gradient_request_;
   Queue* reducing_ = nullptr;
 };
 

@@ -2,6 +2,7 @@
 // (parallel/unit.hpp). Read next: tensor/unit_layout.hpp.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -28,10 +29,13 @@ struct ParameterInfo {
   Initializer initializer;
   std::vector<Shard> shards;  // over tp or ep; empty: every rank of those axes holds all of it
   bool expert = false;        // belongs to the experts' unit
+  bool trainable = true;      // false: frozen, a value alone without master, gradient and state
+  int group = 0;              // of the optimizer (optim/groups.hpp)
 };
 
 /// A parameter inside a module. Not movable: its unit holds its address. `value` is valid while the unit is acquired,
-/// `gradient` between begin_gradient and end_gradient; both have the local shape.
+/// `gradient` between begin_gradient and end_gradient; both have the local shape. What is not trainable has no
+/// gradient: modules ask before they compute one.
 template <class E>
 struct Parameter {
   using Device = typename E::Device;
@@ -42,6 +46,7 @@ struct Parameter {
 
   TensorView<const typename E::Compute, Device> value;
   TensorView<typename E::Master, Device> gradient;
+  bool trainable = true;
 };
 
 /// Where modules put their declarations while a model is built: a handle, passed by value, under whose path names
@@ -67,7 +72,11 @@ class Declarations {
 
   /// `memory` and `queue`: where modules make their buffers.
   Declarations(Memory<typename E::Device>& memory, typename E::Device::Queue& queue, Place tensor, Place expert)
-      : list_(std::make_shared<List>(List{&memory, &queue, tensor, expert, {}, {}})) {}
+      : list_(std::make_shared<List>(List{&memory, &queue, tensor, expert, {}, {}, {}})) {}
+
+  /// classify(info) sees each declaration, under its full name, before anything is made of it: it may freeze the
+  /// parameter and says which group it is in.
+  void classify_by(std::function<void(ParameterInfo&)> classify) { list_->classify = std::move(classify); }
 
   /// The same list, under names that begin with `name` and a dot.
   Declarations in(std::string_view name) const {
@@ -89,6 +98,8 @@ class Declarations {
   /// Declares `parameter` under the path. Throws ConfigError when a shard does not divide.
   void add(Parameter<E>& parameter, ParameterInfo info) {
     info.name = path_ + info.name;
+    if (list_->classify) list_->classify(info);
+    parameter.trainable = info.trainable;
     Entry entry{&parameter, std::move(info), {}, {}};
     entry.local_shape = entry.info.shape;
     for (int i = 0; i < entry.info.shape.rank(); ++i) entry.local_offset.push_back(0);
@@ -114,6 +125,7 @@ class Declarations {
     Memory<typename E::Device>* memory;
     typename E::Device::Queue* queue;
     Place tp, ep;
+    std::function<void(ParameterInfo&)> classify;
     std::vector<Entry> entries;
     std::vector<Buffer> buffers;
   };

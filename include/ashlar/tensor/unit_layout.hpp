@@ -20,8 +20,23 @@ struct Box {
   index_t begin;
 };
 
-/// Where each parameter of a unit stands. Those whose gradients are partial over tp stand last, so that in any equal
-/// cut of the range they form one interval. Offsets are multiples of 16 elements; the padding is zero and stays zero.
+/// A part of the flat range that is cut into equal shards by itself.
+struct UnitPart {
+  index_t begin = 0, size = 0;  // multiples of 16 * shards
+  index_t alike_begin = 0;      // from here on, ranks of tp hold the same, and gradients are partial sums over them
+  int shards = 1;
+
+  index_t shard_size() const { return size / shards; }
+  /// Where rank r's shard begins in the flat range.
+  index_t shard_begin(int r) const { return begin + r * shard_size(); }
+  /// The elements of rank r's shard before alike_begin.
+  index_t cut_by_tp(int r) const { return std::clamp(alike_begin - shard_begin(r), index_t{0}, shard_size()); }
+};
+
+/// Where each parameter of a unit stands: what is trained, then what is frozen, each cut into equal shards by itself,
+/// so that every rank has its share of both. Within a part, parameters whose gradients are partial over tp stand last,
+/// so that in any equal cut they form one interval; within these, groups of the optimizer follow one another. Offsets
+/// are multiples of 16 elements; the padding is zero and stays zero.
 class UnitLayout {
  public:
   struct Entry {
@@ -40,12 +55,10 @@ class UnitLayout {
   static UnitLayout of_whole(std::string name, const Shape& shape);
 
   const std::vector<Entry>& entries() const { return entries_; }
-  /// Elements in the flat range, padding included; a multiple of 16 * shards.
-  index_t size() const { return size_; }
-  index_t shard_size() const { return size_ / shards_; }
-  int shards() const { return shards_; }
-  /// From here on, gradients are partial over tp.
-  index_t partial_begin() const { return partial_begin_; }
+  /// Elements in the flat range, padding included.
+  index_t size() const { return trained_.size + frozen_.size; }
+  const UnitPart& trained() const { return trained_; }
+  const UnitPart& frozen() const { return frozen_; }
 
   /// Calls f(Box) for the boxes that make up flat range [begin, end), in increasing order; padding has none.
   template <class F>
@@ -90,9 +103,7 @@ class UnitLayout {
   }
 
   std::vector<Entry> entries_;
-  int shards_ = 1;
-  index_t size_ = 0;
-  index_t partial_begin_ = -1;
+  UnitPart trained_, frozen_;
 };
 
 /// Calls f(logical element index, local element index, count) for each contiguous run of the box: local indices count

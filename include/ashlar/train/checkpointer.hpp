@@ -21,8 +21,8 @@ namespace ashlar::inline v0 {
 struct TrainerAccess {
   const Config& config;
   const Mesh& mesh;
-  index_t seq_len;                           // tokens a row
-  std::vector<StateRange> model, optimizer;  // this rank's; see train/trainer_state.hpp
+  index_t seq_len;                                              // tokens a row
+  std::vector<StateRange> trained, frozen, buffers, optimizer;  // this rank's; see train/trainer_state.hpp
   std::function<std::int64_t()> step_count;
   std::function<void(std::int64_t step)> resume_at;
 };
@@ -33,8 +33,9 @@ class Checkpointer {
   /// Throws ConfigError for unknown names in checkpoint.exclude_from_loading.
   template <class M>
   Checkpointer(Trainer<M>& trainer, DataCursor& loader)
-      : Checkpointer(TrainerAccess{trainer.config(), trainer.mesh(), trainer.batch().seq_len, model_state(trainer),
-                                   optimizer_state(trainer), [&trainer] { return trainer.step_count(); },
+      : Checkpointer(TrainerAccess{trainer.config(), trainer.mesh(), trainer.batch().seq_len, trained_state(trainer),
+                                   frozen_state(trainer), buffer_state(trainer), optimizer_state(trainer),
+                                   [&trainer] { return trainer.step_count(); },
                                    [&trainer](std::int64_t step) { trainer.resume_at(step); }},
                      loader) {}
   Checkpointer(TrainerAccess trainer, DataCursor& loader);
@@ -44,8 +45,9 @@ class Checkpointer {
   /// on all ranks where one of them could not write; older checkpoints stay as they are.
   bool save(std::int64_t step, bool last, bool stopped = false);
 
-  /// Before the first step: takes up the run's own newest checkpoint (or checkpoint.load_step) where saving is enabled
-  /// and there is one, otherwise what checkpoint.initial_load_path names. Returns whether anything was loaded.
+  /// Before the first step: frozen weights from checkpoint.base_path where that is given. Then takes up the run's own
+  /// newest checkpoint (or checkpoint.load_step) where saving is enabled and there is one, otherwise what
+  /// checkpoint.initial_load_path names. Returns whether anything was loaded.
   bool load();
   /// For evaluate and generate: weights alone, whether or not saving is enabled, from initial_load_path where it is
   /// given and otherwise from the run's own folder. Throws ConfigError where there is nothing.
@@ -78,6 +80,15 @@ class Checkpointer {
     const auto& names = config_.exclude_from_loading;
     return std::find(names.begin(), names.end(), part) != names.end();
   }
+  // Weights and buffers; frozen ones unless they stay in checkpoint.base_path.
+  std::vector<StateRange> weights(bool frozen) const {
+    std::vector<StateRange> all = trainer_.trained;
+    all.insert(all.end(), trainer_.buffers.begin(), trainer_.buffers.end());
+    if (frozen) all.insert(all.end(), trainer_.frozen.begin(), trainer_.frozen.end());
+    return all;
+  }
+  // Frozen weights, and the buffers beside them, from checkpoint.base_path.
+  void load_base();
   // The step to take up from a folder of checkpoints, or -1: rank 0 looks, so that all ranks see the same.
   std::int64_t step_of(const std::filesystem::path& folder);
   std::int64_t own_step() { return step_of(folder_); }

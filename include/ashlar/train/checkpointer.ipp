@@ -33,14 +33,32 @@ ASHLAR_ONCE bool Checkpointer::save(std::int64_t step, bool last, bool stopped) 
   m.config = to_json(trainer_.config);
   std::optional<DType> type;
   if (m.model_only) type = config_.export_dtype == "bfloat16" ? DType::bf16 : DType::f32;
-  std::vector<StateRange> state = trainer_.model;
+  m.base = config_.base_path;
+  std::vector<StateRange> state = weights(config_.base_path.empty());
   if (!m.model_only) state.insert(state.end(), trainer_.optimizer.begin(), trainer_.optimizer.end());
   save_checkpoint(step_folder(folder_, step), state, std::move(m), trainer_.mesh.world(), type);
   if (trainer_.mesh.world().rank() == 0) purge(folder_, config_.keep_latest_k, step);
   return true;
 }
 
+ASHLAR_ONCE void Checkpointer::load_base() {
+  if (config_.base_path.empty()) return;
+  const std::int32_t some = !trainer_.frozen.empty();
+  if (trainer_.mesh.world().reduce_value(some, Reduce::max) == 0)
+    throw ConfigError(
+        "--checkpoint.base_path is where frozen weights come from, but this model has none; name a checkpoint to start "
+        "from with --checkpoint.initial_load_path");
+  const Patience patience(trainer_.mesh.world());
+  OpenCheckpoint base = open_checkpoint(config_.base_path);
+  check_nothing_left_over(base.index, weights(true), trainer_.mesh.world());
+  load_state(base.index, trainer_.frozen);
+  load_state(base.index, trainer_.buffers);
+  trainer_.resume_at(trainer_.step_count());
+  trainer_.mesh.world().barrier();
+}
+
 ASHLAR_ONCE bool Checkpointer::load() {
+  load_base();
   if (config_.enable)
     if (const std::int64_t step = own_step(); step >= 0) return load_from(step_folder(folder_, step), false), true;
   if (config_.initial_load_path.empty()) {
@@ -55,6 +73,7 @@ ASHLAR_ONCE bool Checkpointer::load() {
 }
 
 ASHLAR_ONCE void Checkpointer::load_model() {
+  load_base();
   if (!config_.initial_load_path.empty()) return load_from(initial_path(), true);
   const std::int64_t step = own_step();
   if (step < 0)
@@ -76,8 +95,12 @@ ASHLAR_ONCE void Checkpointer::load_from(const std::filesystem::path& path, bool
                              "--checkpoint.load_step, or start anew with --checkpoint.exclude_from_loading "
                              "optimizer,dataloader,train_state"));
   if (!excludes("model")) {
-    check_nothing_left_over(checkpoint.index, trainer_.model, trainer_.mesh.world());
-    load_state(checkpoint.index, trainer_.model);
+    const bool whole = !checkpoint.manifest || checkpoint.manifest->base.empty();
+    if (!whole && config_.base_path.empty())
+      throw ConfigError(concat(checkpoint.path.string(), ": holds trained weights alone; the frozen ones were in ",
+                               checkpoint.manifest->base, ": name that checkpoint with --checkpoint.base_path"));
+    check_nothing_left_over(checkpoint.index, weights(true), trainer_.mesh.world());
+    load_state(checkpoint.index, weights(config_.base_path.empty()));
   }
   if (wants[0]) load_state(checkpoint.index, trainer_.optimizer);
   if (wants[1]) loader_.seek(checkpoint.manifest->cursor);

@@ -11,6 +11,7 @@
 #include "ashlar/config/options.hpp"
 #include "ashlar/data/loader.hpp"
 #include "ashlar/models/stage.hpp"
+#include "ashlar/optim/groups.hpp"
 #include "ashlar/optim/lr_schedule.hpp"
 #include "ashlar/optim/optimizer.hpp"
 #include "ashlar/parallel/pipeline/executor.hpp"
@@ -47,6 +48,7 @@ class Trainer {
         sizes_(sizes_of<M>(config)),
         batch_(batch_layout(config, mesh_)),
         schedule_(schedule_of(config.parallelism, mesh_, batch_.micro_batches)),
+        groups_(config.optimizer),
         lr_({config.optimizer.lr, config.training.steps, config.lr_scheduler.warmup_steps,
              config.lr_scheduler.decay_ratio, decay_from(config.lr_scheduler.decay_type),
              config.lr_scheduler.min_lr_factor}) {
@@ -162,9 +164,10 @@ class Trainer {
     stages_by_number_.resize(layers.size());
     for (std::size_t s = 0; s < layers.size(); ++s) {
       if (schedule_.stage_to_rank[s] != mesh_.coordinate(Axis::pp)) continue;
-      stages_.push_back(std::make_unique<Stage>(sizes_, layers[s],
-                                                StageSetup<E>{memory_, queue_, mesh_, batch_.seq_len,
-                                                              keep_of<M>(config_.activation_checkpoint.mode), units}));
+      stages_.push_back(std::make_unique<Stage>(
+          sizes_, layers[s],
+          StageSetup<E>{memory_, queue_, mesh_, batch_.seq_len, keep_of<M>(config_.activation_checkpoint.mode), units,
+                        [this](ParameterInfo& info) { groups_.classify(info); }}));
       stages_.back()->initialize(static_cast<std::uint64_t>(config_.training.seed));
       stages_by_number_[s] = stages_.back().get();
     }
@@ -173,19 +176,23 @@ class Trainer {
     evaluate_.emplace(pipeline::forward_only(lowered), stages_by_number_, mesh_.group(Axis::pp), queue_);
     count_parameters();
   }
-  // Logical sizes are in the layouts; each stage knows its own.
+  // Logical sizes are in the layouts; each stage knows its own. A frozen weight has no product for its gradient, the
+  // third of three.
   void count_parameters() {
-    double counts[2] = {};
+    std::vector<double> counts(2);
     for (auto& stage : stages_)
       for (Unit<E>* unit : stage->units())
         for (const auto& e : unit->layout().entries()) {
           const auto n = static_cast<double>(e.info.shape.count());
           counts[0] += n;
-          counts[1] += n * M::multiplied(e.info, sizes_);
+          counts[1] += n * M::multiplied(e.info, sizes_) * (e.info.trainable ? 1 : 2.0 / 3);
         }
+    counts.insert(counts.end(), groups_.counts().begin(), groups_.counts().end());
     if constexpr (D::has_storage) mesh_.group(Axis::pp).reduce_values(std::span<double>(counts));
     parameters_ = counts[0];
     multiplied_ = counts[1];
+    groups_.counts().assign(counts.begin() + 2, counts.end());
+    if (D::has_storage || mesh_.degree(Axis::pp) == 1) groups_.check_counts();
   }
 
   template <template <class> class Array>
@@ -210,6 +217,7 @@ class Trainer {
     input.training = training;
     input.observer = observer_;
     input.assumed_routing = assumed_routing_;
+    input.unordered_sums = config_.training.unordered_sums;
     for (auto& stage : stages_) stage->begin_step(input);
     (training ? *train_ : *evaluate_).run();
   }
@@ -233,6 +241,7 @@ class Trainer {
   typename M::Sizes sizes_;
   BatchLayout batch_;
   pipeline::Schedule schedule_;
+  ParameterGroups groups_;
   LrSchedule lr_;
   Memory<D> memory_;
   std::vector<std::unique_ptr<Stage>> stages_;

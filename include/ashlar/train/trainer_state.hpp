@@ -28,26 +28,46 @@ StateRange state_range(typename D::Queue& queue, TensorView<A, D> values) {
   return r;
 }
 
-/// A unit's range. Replicas hold it alike, and ranks of tp the part whose gradients are partial there.
+/// A unit's range of `part`. Replicas hold it alike, and ranks of tp what they do not cut.
 template <class E, class Values>
-StateRange unit_range(typename E::Device::Queue& queue, const Unit<E>& unit, Values values, std::string prefix) {
+StateRange unit_range(typename E::Device::Queue& queue, const Unit<E>& unit, const UnitPart& part, Values values,
+                      std::string prefix) {
   StateRange r = state_range(queue, values);
+  const int rank = unit.groups().shard.rank();
   r.layout = std::shared_ptr<const UnitLayout>(std::shared_ptr<void>(), &unit.layout());
-  r.begin = unit.shard_begin();
-  const auto [alike, end] = unit.partial_range();
-  r.owned = unit.groups().replicate.rank() != 0 ? 0 : unit.groups().tensor.rank() == 0 ? end : alike;
+  r.begin = part.shard_begin(rank);
+  const bool writes_all = unit.groups().tensor.rank() == 0;
+  r.owned = unit.groups().replicate.rank() != 0 ? 0 : writes_all ? part.shard_size() : part.cut_by_tp(rank);
   r.prefix = std::move(prefix);
   return r;
 }
 
 }  // namespace detail
 
-/// The weights, and the buffers that are not trained. Valid as long as the trainer lives.
+/// The weights that are trained. What these functions return is valid as long as the trainer lives.
 template <class M>
-std::vector<StateRange> model_state(Trainer<M>& trainer) {
+std::vector<StateRange> trained_state(Trainer<M>& trainer) {
   std::vector<StateRange> state;
   for (auto* unit : trainer.optimizer().units())
-    state.push_back(detail::unit_range(trainer.queue(), *unit, unit->master(), ""));
+    if (const UnitPart& part = unit->layout().trained(); part.size > 0)
+      state.push_back(detail::unit_range(trainer.queue(), *unit, part, unit->master(), ""));
+  return state;
+}
+
+/// The weights that are frozen, in the compute type.
+template <class M>
+std::vector<StateRange> frozen_state(Trainer<M>& trainer) {
+  std::vector<StateRange> state;
+  for (auto* unit : trainer.optimizer().units())
+    if (const UnitPart& part = unit->layout().frozen(); part.size > 0)
+      state.push_back(detail::unit_range(trainer.queue(), *unit, part, unit->frozen_values(), ""));
+  return state;
+}
+
+/// The buffers, which no gradient trains.
+template <class M>
+std::vector<StateRange> buffer_state(Trainer<M>& trainer) {
+  std::vector<StateRange> state;
   for (auto& stage : trainer.stages())
     for (const auto& buffer : stage->buffers()) {
       StateRange r = detail::state_range(trainer.queue(), buffer.values);
@@ -58,15 +78,17 @@ std::vector<StateRange> model_state(Trainer<M>& trainer) {
   return state;
 }
 
-/// What the optimizer has gathered, two ranges a unit. Valid as long as the trainer lives.
+/// What the optimizer has gathered, two ranges a unit.
 template <class M>
 std::vector<StateRange> optimizer_state(Trainer<M>& trainer) {
   std::vector<StateRange> state;
   const auto& units = trainer.optimizer().units();
   for (std::size_t i = 0; i < units.size(); ++i) {
     const auto& moments = trainer.optimizer().state(i);
-    state.push_back(detail::unit_range(trainer.queue(), *units[i], moments.exp_avg(), "optimizer.exp_avg."));
-    state.push_back(detail::unit_range(trainer.queue(), *units[i], moments.exp_avg_sq(), "optimizer.exp_avg_sq."));
+    const UnitPart& part = units[i]->layout().trained();
+    state.push_back(detail::unit_range(trainer.queue(), *units[i], part, moments.exp_avg(), "optimizer.exp_avg."));
+    state.push_back(
+        detail::unit_range(trainer.queue(), *units[i], part, moments.exp_avg_sq(), "optimizer.exp_avg_sq."));
   }
   return state;
 }

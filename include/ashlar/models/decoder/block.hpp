@@ -50,7 +50,7 @@ class TransformerBlock {
     typename Context<E>::Path path(c, "feed_forward");
     View f = feed_forward_.forward(c, saved.ffn_norm.y, saved.feed_forward);
     ops::add<typename E::Compute>(c.queue, saved.ffn_norm.h, f, y);
-    c.observe("y", y);
+    c.observe("y", y, {.rows_over = Axis::tp});
     return {y};
   }
   /// Makes what Keep::selected dropped again.
@@ -75,7 +75,7 @@ class TransformerBlock {
     typename Context<E>::Path path(c, "attention");
     View dnormed = attention_.backward(c, d.x, saved.attention);
     attention_norm_.backward(c, dnormed, saved.attention_norm, d.x);
-    c.observe("x", d.x);
+    c.observe("x", d.x, {.rows_over = Axis::tp});
   }
 
   /// Once a step: what the feed-forward has to do then. `group`: the ranks over which tokens were spread.

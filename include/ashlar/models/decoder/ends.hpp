@@ -23,7 +23,7 @@ class DecoderFront {
   template <class Batch>
   Residual<E> forward(Context<E>& c, const Batch&, Saved&) const {
     Residual<E> out{embedding_.forward(c)};
-    c.observe("tok_embeddings", out.x);
+    c.observe("tok_embeddings", out.x, {.rows_over = Axis::tp});
     return out;
   }
   template <class Batch>

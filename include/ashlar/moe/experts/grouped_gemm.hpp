@@ -62,7 +62,6 @@ class GroupedExperts {
     ops::grouped_gemm<T>(c.queue, in.rows, w1_.value, in.offsets, saved.gate, Which);
     ops::grouped_gemm<T>(c.queue, in.rows, w3_.value, in.offsets, saved.up, Which);
     activate(c, saved);
-    c.observe("experts.h", saved.h);
     ops::grouped_gemm<T>(c.queue, saved.h, w2_.value, in.offsets, out, Which);
     return out;
   }
@@ -95,6 +94,7 @@ class GroupedExperts {
   }
   static void weight_gradient(Context<E>& c, ConstView dy, ConstView x, TensorView<const std::int32_t, D> offsets,
                               Parameter<E>& w) {
+    if (!w.trainable) return;
     c.weight_gradient([&w, &queue = c.queue, dy, x, offsets] {
       ops::grouped_gemm_weight_gradient<T>(queue, dy, x, offsets, w.gradient, true, Which);
     });

@@ -71,7 +71,7 @@ class TopKRouter {
     }
     ops::top_k_router<A>(c.queue, options_, logits, bias_.view(), saved.probabilities, saved.experts, saved.weights,
                          counts);
-    c.observe("router.probabilities", saved.probabilities);
+    c.observe("router.probabilities", saved.probabilities, {.rows_over = Axis::tp});
     return {saved.experts, saved.weights};
   }
 

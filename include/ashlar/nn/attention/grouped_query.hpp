@@ -9,8 +9,8 @@
 #include "ashlar/nn/attention/kinds.hpp"
 #include "ashlar/nn/attention/rope_table.hpp"
 #include "ashlar/nn/attention/sizes.hpp"
-#include "ashlar/nn/linear.hpp"
-#include "ashlar/nn/sequence_parallel.hpp"
+#include "ashlar/nn/column_parallel.hpp"
+#include "ashlar/nn/row_parallel.hpp"
 #include "ashlar/ops/rope/rope.hpp"
 
 namespace ashlar::inline v0 {
@@ -29,7 +29,7 @@ class GroupedQueryAttention {
     ConstView x;                // [N / tp, dim], the caller's
     typename Core::Saved core;  // of this rank's heads
     typename NormOfHeads::Saved query_norm, key_norm;
-    ConstView all;  // [N, dim], recomputable: x of all ranks
+    typename ColumnParallel<E, 3>::Saved in;
   };
 
   /// `layer` numbers the layers that have a cache. `rope` is the stage's table, of width head_dim. `depth_std`
@@ -40,14 +40,11 @@ class GroupedQueryAttention {
         core_({s.num_heads / d.degree(Axis::tp), s.num_kv_heads / d.degree(Axis::tp), s.head_dim, s.head_dim,
                1.0 / std::sqrt(static_cast<double>(s.head_dim)), s.local},
               layer),
-        wq_(d, "wq", s.num_heads * s.head_dim, s.dim, LinearKind::column_parallel,
-            Initializer::truncated_normal(0.02, 2)),
-        wk_(d, "wk", s.num_kv_heads * s.head_dim, s.dim, LinearKind::column_parallel,
-            Initializer::truncated_normal(0.02, 2)),
-        wv_(d, "wv", s.num_kv_heads * s.head_dim, s.dim, LinearKind::column_parallel,
-            Initializer::truncated_normal(0.02, 2)),
-        wo_(d, "wo", s.dim, s.num_heads * s.head_dim, LinearKind::row_parallel,
-            Initializer::truncated_normal(depth_std, 2)),
+        in_(d, s.dim,
+            {{{"wq", s.num_heads * s.head_dim},
+              {"wk", s.num_kv_heads * s.head_dim},
+              {"wv", s.num_kv_heads * s.head_dim}}}),
+        out_(d, "wo", s.dim, s.num_heads * s.head_dim, depth_std),
         query_norm_(d, "q_norm", s.head_dim, s.norm_eps),
         key_norm_(d, "k_norm", s.head_dim, s.norm_eps) {}
 
@@ -55,55 +52,46 @@ class GroupedQueryAttention {
 
   /// y [N / tp, dim] of x [N / tp, dim], in scratch.
   View forward(Context<E>& c, ConstView x, Saved& saved) const {
-    View y = c.scratch({x.rows(), x.cols()});
+    View y = c.scratch(x.shape());
     saved.x = x;
     const auto& rows = c.sequences();
     core_.allocate(c, rows, rows, saved.core);
-    saved.all = all_rows(c, saved.x);
-    wq_.forward(c, saved.all, query_norm_.input(c, saved.core.query, saved.query_norm));
-    wk_.forward(c, saved.all, key_norm_.input(c, saved.core.key, saved.key_norm));
-    wv_.forward(c, saved.all, saved.core.value);
+    in_.forward(c, x,
+                {query_norm_.input(c, saved.core.query, saved.query_norm),
+                 key_norm_.input(c, saved.core.key, saved.key_norm), saved.core.value},
+                saved.in);
     const index_t begin = c.cache ? c.cache->length : 0;
     query_norm_.forward(c, saved.core.query, saved.query_norm);
     key_norm_.forward(c, saved.core.key, saved.key_norm);
     turn(c, saved.core.query, begin, ops::Direction::forward);
     turn(c, saved.core.key, begin, ops::Direction::forward);
     core_.forward(c, rows, rows, saved.core);
-    sum_rows(c, y, [&](View target) { wo_.forward(c, ConstView(saved.core.out), target); });
+    out_.forward(c, saved.core.out, y);
     return y;
   }
-  /// Makes `all` again; saved.x must be valid.
-  void recompute(Context<E>& c, Saved& saved) const { saved.all = all_rows(c, saved.x); }
+  /// Makes the input of all ranks again; saved.x must be valid.
+  void recompute(Context<E>& c, Saved& saved) const { in_.recompute(c, saved.x, saved.in); }
 
   /// dx [N / tp, dim] of dy [N / tp, dim], in scratch; accumulates the weight gradients.
   View backward(Context<E>& c, ConstView dy, const Saved& saved) {
-    View dx = c.scratch({dy.rows(), dy.cols()});
+    View dx = c.scratch(dy.shape());
     ArenaScope scope(c.scratch_arena());
-    const ConstView dy_all = all_gradient_rows(c, dy);
     View dq = c.operand(saved.core.query.shape()), dk = c.operand(saved.core.key.shape()),
          dv = c.operand(saved.core.value.shape());
     {
       ArenaScope inner(c.scratch_arena());
       View dout = c.scratch(saved.core.out.shape());
-      wo_.input_gradient(c, dy_all, dout);
-      wo_.weight_gradient(c, dy_all, saved.core.out);
+      out_.backward(c, dy, saved.core.out, dout);
       core_.backward(c, c.sequences(), c.sequences(), dout, saved.core, dq, dk, dv);
     }
     turn(c, dq, 0, ops::Direction::backward);
     turn(c, dk, 0, ops::Direction::backward);
     query_norm_.backward(c, dq, saved.query_norm);
     key_norm_.backward(c, dk, saved.key_norm);
-    c.observe("query", dq);
-    c.observe("key", dk);
-    c.observe("value", dv);
-    wq_.weight_gradient(c, dq, saved.all);
-    wk_.weight_gradient(c, dk, saved.all);
-    wv_.weight_gradient(c, dv, saved.all);
-    sum_rows(c, dx, [&](View target) {
-      wq_.input_gradient(c, dq, target);
-      wk_.input_gradient(c, dk, target, true);
-      wv_.input_gradient(c, dv, target, true);
-    });
+    c.observe("query", dq, {.columns_over = Axis::tp});
+    c.observe("key", dk, {.columns_over = Axis::tp});
+    c.observe("value", dv, {.columns_over = Axis::tp});
+    in_.backward(c, {dq, dk, dv}, saved.in, dx);
     return dx;
   }
 
@@ -125,7 +113,8 @@ class GroupedQueryAttention {
   Sizes sizes_;
   const RopeTable<E>* rope_;
   Core core_;
-  Linear<E> wq_, wk_, wv_, wo_;
+  ColumnParallel<E, 3> in_;
+  RowParallel<E> out_;
   NormOfHeads query_norm_, key_norm_;
 };
 

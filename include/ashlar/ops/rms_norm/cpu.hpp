@@ -60,8 +60,10 @@ void rms_norm_backward(TensorView<const T, Cpu> dy, TensorView<const T, Cpu> h, 
       const A r = rstd.data()[i];
       const A dot = lane_sum<A>(cols, [=](index_t c) { return A(d[c]) * A(w[c]) * (A(x[c]) * r); });
       const A mean = dot / A(cols);
-      ASHLAR_SIMD
-      for (index_t c = 0; c < cols; ++c) dw[c] += A(d[c]) * (A(x[c]) * r);
+      if (dweight) {
+        ASHLAR_SIMD
+        for (index_t c = 0; c < cols; ++c) dw[c] += A(d[c]) * (A(x[c]) * r);
+      }
       if (accumulate) {
         ASHLAR_SIMD
         for (index_t c = 0; c < cols; ++c) out[c] = T(A(out[c]) + r * (A(d[c]) * A(w[c]) - A(x[c]) * r * mean));
@@ -71,6 +73,7 @@ void rms_norm_backward(TensorView<const T, Cpu> dy, TensorView<const T, Cpu> h, 
       }
     }
   }
+  if (!dweight) return;
   A* const total = dweight.data();
   for (index_t b = 0; b < blocks; ++b) {
     const A* const dw = partial.data() + b * cols;

@@ -231,10 +231,12 @@ void rms_norm_backward(Cuda::Queue& queue, TensorView<const T, Cuda> dy, TensorV
   if (rows == 0 || cols == 0) return;
   const bool aligned = packs_aligned<width>(dy, h);
   const index_t blocks = ceil_div(rows, rms_norm_tuning.rows_per_block);
-  launch<Partial>(queue, {blocks, ceil_div(cols, Partial::columns)},
-                  {rows_of(dy), rows_of(h), rstd.data(), workspace.data(), rows, cols, aligned});
-  launch<kernel::RmsNormWeightFinish<Acc<T>>>(queue, {ceil_div(cols, warp_size)},
-                                              {workspace.data(), dweight.data(), blocks, cols});
+  if (dweight) {
+    launch<Partial>(queue, {blocks, ceil_div(cols, Partial::columns)},
+                    {rows_of(dy), rows_of(h), rstd.data(), workspace.data(), rows, cols, aligned});
+    launch<kernel::RmsNormWeightFinish<Acc<T>>>(queue, {ceil_div(cols, warp_size)},
+                                                {workspace.data(), dweight.data(), blocks, cols});
+  }
   kernel::launch_rows<kernel::RmsNormBackward, T>(
       queue, kernel::RmsNormBackwardParams<T>{rows_of(dy), rows_of(h), weight.data(), rstd.data(), rows_of(dx), rows,
                                               cols, accumulate, aligned && packs_aligned<width>(weight, dx)});

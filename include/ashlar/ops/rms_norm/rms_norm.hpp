@@ -49,14 +49,15 @@ index_t rms_norm_backward_workspace(index_t rows, index_t cols) {
 }
 
 /// With g = dy weight and xh = h rstd: dx = rstd (g - xh mean(g xh)) (added to dx when `accumulate`);
-/// dweight [D] += sum over rows of dy xh, in a fixed order. dx may alias dy when not accumulating.
+/// dweight [D] += sum over rows of dy xh, in a fixed order; empty for a frozen weight. dx may alias dy when not
+/// accumulating.
 template <class T, class D>
 void rms_norm_backward(typename D::Queue& queue, In<T, D> dy, In<T, D> h, In<T, D> weight, In<Acc<T>, D> rstd,
                        TensorView<T, D> dx, bool accumulate, std::type_identity_t<TensorView<Acc<T>, D>> dweight,
                        std::type_identity_t<TensorView<Acc<T>, D>> workspace) {
-  check(dy.count() == h.count() && dx.count() == h.count() && dweight.count() == h.cols(),
+  check(dy.count() == h.count() && dx.count() == h.count() && (!dweight || dweight.count() == h.cols()),
         "rms_norm_backward: dy, h and dx must be [N, D], dweight [D]");
-  check(std::is_same_v<D, Cpu> || workspace.count() >= rms_norm_backward_workspace<D>(h.rows(), h.cols()),
+  check(std::is_same_v<D, Cpu> || !dweight || workspace.count() >= rms_norm_backward_workspace<D>(h.rows(), h.cols()),
         "rms_norm_backward: the workspace must have rms_norm_backward_workspace(N, D) elements");
   if constexpr (std::is_same_v<D, Meta>)
     queue.count(9.0 * h.count(), dy, h, weight, rstd, dx, accumulate ? dx : TensorView<T, D>(), dweight, dweight);

@@ -1,5 +1,5 @@
 // What works beside the threads of a cluster, and its state for one run: mbarriers, the copy engine, wgmma, cp.async,
-// the cluster's barrier, the pool of registers. Read next: simt/mbarrier.hpp.
+// the cluster's barrier, the pool of registers. Read next: emulator/mbarrier.hpp.
 #pragma once
 
 #include <algorithm>
@@ -11,10 +11,10 @@
 #include <string>
 #include <vector>
 
-#include "simt/block.hpp"
-#include "simt/bulk_copy.hpp"
-#include "simt/mbarrier.hpp"
-#include "simt/wgmma.hpp"
+#include "ashlar/emulator/block.hpp"
+#include "ashlar/emulator/bulk_copy.hpp"
+#include "ashlar/emulator/mbarrier.hpp"
+#include "ashlar/emulator/wgmma.hpp"
 
 namespace ashlar::inline v0::simt::detail {
 

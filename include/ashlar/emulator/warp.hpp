@@ -1,5 +1,5 @@
 // Collectives of a warp: the lanes of a mask meet, exchange words, and go on together; other lanes are not concerned.
-// Used by simt/simt.hpp. Read next: simt/block.hpp (how a thread waits).
+// Read next: emulator/block.hpp (how a thread waits).
 #pragma once
 
 #include <array>
@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "simt/block.hpp"
+#include "ashlar/emulator/block.hpp"
 
 namespace ashlar::inline v0::simt::detail {
 

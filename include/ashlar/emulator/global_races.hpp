@@ -1,11 +1,11 @@
 // Data races in global memory within one launch. Threads of a block are ordered by their barriers; blocks by nothing,
-// so an element that one block writes belongs to it, unless all touch it by atomics. Used by simt/simt.hpp.
+// so an element that one block writes belongs to it, unless all touch it by atomics.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
-#include "simt/races.hpp"
+#include "ashlar/emulator/races.hpp"
 
 namespace ashlar::inline v0::simt::detail {
 

@@ -1,5 +1,5 @@
 // What device/cuda/ptx/matrix.cuh has: matrices of a warp, in the layouts of the hardware, and cp.async. Read next:
-// simt/engines.hpp.
+// emulator/engines.hpp.
 #pragma once
 
 #include <array>
@@ -8,9 +8,9 @@
 #include <cstring>
 
 #include "ashlar/core/dtype.hpp"
-#include "simt/engines.hpp"
-#include "simt/poison.hpp"
-#include "simt/warp.hpp"
+#include "ashlar/emulator/engines.hpp"
+#include "ashlar/emulator/poison.hpp"
+#include "ashlar/emulator/warp.hpp"
 
 namespace ashlar::inline v0 {
 

@@ -1,6 +1,6 @@
 // Emulated device memory: a registry of live allocations with one written flag a byte, so that an access of a kernel
 // can be checked for its range, its alignment and for having been written. Device pointers are ordinary host pointers.
-// Used by simt/runtime.hpp (allocation, copies) and simt/simt.hpp (load, store, atomics). Tests: HostArray.
+// Read next: emulator/runtime.hpp.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-#include "simt/fault.hpp"
+#include "ashlar/emulator/fault.hpp"
 
 namespace ashlar::inline v0::simt {
 

@@ -1,6 +1,6 @@
 // The threads of a block, or of the blocks of a cluster, which live together, on fibers: the scheduler, the barriers,
 // and the report of a deadlock. Threads are numbered through the cluster: of block `rank` from rank * threads() on.
-// Used by simt/warp.hpp (collectives) and simt/simt.hpp (kernels). Read next: simt/warp.hpp.
+// Read next: emulator/warp.hpp.
 #pragma once
 
 #include <algorithm>
@@ -14,12 +14,12 @@
 #include <vector>
 
 #include "ashlar/core/shape.hpp"
-#include "simt/fault.hpp"
-#include "simt/fiber.hpp"
-#include "simt/global_memory.hpp"
-#include "simt/global_races.hpp"
-#include "simt/schedule.hpp"
-#include "simt/shared_memory.hpp"
+#include "ashlar/emulator/fault.hpp"
+#include "ashlar/emulator/fiber.hpp"
+#include "ashlar/emulator/global_memory.hpp"
+#include "ashlar/emulator/global_races.hpp"
+#include "ashlar/emulator/schedule.hpp"
+#include "ashlar/emulator/shared_memory.hpp"
 
 namespace ashlar::inline v0::simt::detail {
 
@@ -99,7 +99,7 @@ inline std::uint64_t& launch_before() {
 struct Unwinding {};
 
 class Warp;
-struct Engines;  // what works beside the threads: simt/engines.hpp
+struct Engines;  // what works beside the threads: emulator/engines.hpp
 
 class Block {
  public:

@@ -1,5 +1,5 @@
 // In which order the emulator runs the threads of a block, chosen by a test for its own host thread.
-// Read next: simt/block.hpp (who obeys it).
+// Read next: emulator/block.hpp (who obeys it).
 #pragma once
 
 #include <cstdint>

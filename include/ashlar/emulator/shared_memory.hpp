@@ -1,5 +1,5 @@
-// Checks on the shared memory of a block: reads of bytes that nobody wrote, and data races. Used by simt/block.hpp
-// (barriers advance the clocks) and simt/shared_array.hpp (accesses). Read next: simt/races.hpp.
+// Checks on the shared memory of a block: reads of bytes that nobody wrote, and data races. Barriers advance the
+// clocks. Read next: emulator/races.hpp.
 #pragma once
 
 #include <algorithm>
@@ -12,10 +12,10 @@
 #include <string>
 #include <vector>
 
-#include "simt/fault.hpp"
-#include "simt/global_memory.hpp"
-#include "simt/pieces.hpp"
-#include "simt/races.hpp"
+#include "ashlar/emulator/fault.hpp"
+#include "ashlar/emulator/global_memory.hpp"
+#include "ashlar/emulator/pieces.hpp"
+#include "ashlar/emulator/races.hpp"
 
 namespace ashlar::inline v0::simt::detail {
 

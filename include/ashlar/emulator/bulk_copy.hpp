@@ -1,5 +1,5 @@
 // The copy engine, as device/cuda/ptx/bulk_copy.cuh has it: boxes and runs of bytes, checked when they are started,
-// done when the schedule says so. Read next: simt/wgmma.hpp.
+// done when the schedule says so. Read next: emulator/wgmma.hpp.
 #pragma once
 
 #include <array>
@@ -11,8 +11,8 @@
 
 #include "ashlar/core/dtype.hpp"
 #include "ashlar/device/cuda/tensor_map.hpp"
-#include "simt/block.hpp"
-#include "simt/mbarrier.hpp"
+#include "ashlar/emulator/block.hpp"
+#include "ashlar/emulator/mbarrier.hpp"
 
 namespace ashlar::inline v0::simt::detail {
 

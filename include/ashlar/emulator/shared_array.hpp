@@ -1,12 +1,12 @@
-// Shared memory as kernels see it: arrays whose elements check every access. Read next: simt/simt.hpp.
+// Shared memory as kernels see it: arrays whose elements check every access. Read next: emulator/simt.hpp.
 #pragma once
 
 #include <concepts>
 #include <type_traits>
 #include <utility>
 
-#include "simt/block.hpp"
-#include "simt/poison.hpp"
+#include "ashlar/emulator/block.hpp"
+#include "ashlar/emulator/poison.hpp"
 
 namespace ashlar::inline v0 {
 

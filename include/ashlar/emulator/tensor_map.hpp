@@ -1,5 +1,5 @@
 // Tensor maps as plain data, checked as the driver checks them. What device/cuda/tensor_map.hpp includes under the
-// emulator. Read next: simt/bulk_copy.hpp.
+// emulator. Read next: emulator/bulk_copy.hpp.
 #pragma once
 
 #include <array>
@@ -7,7 +7,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "simt/fault.hpp"
+#include "ashlar/device/cuda/tensor_map.hpp"
+#include "ashlar/emulator/fault.hpp"
 
 namespace ashlar::inline v0 {
 

@@ -1,4 +1,4 @@
-// What the emulator throws, and the source lines it names. Used by every file of tests/simt.
+// What the emulator throws, and the source lines it names.
 #pragma once
 
 #include <cstring>

@@ -1,5 +1,5 @@
 // What a result of wgmma holds until it has been waited for: a NaN that nothing else has. Arithmetic hands it on, so it
-// is found where it leaves a thread. Used by simt/wgmma.hpp.
+// is found where it leaves a thread.
 #pragma once
 
 #include <bit>
@@ -8,7 +8,7 @@
 #include <type_traits>
 
 #include "ashlar/core/dtype.hpp"
-#include "simt/block.hpp"
+#include "ashlar/emulator/block.hpp"
 
 namespace ashlar::inline v0::simt::detail {
 

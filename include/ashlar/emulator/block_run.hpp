@@ -1,11 +1,11 @@
-// How a block runs: the definitions of simt/block.hpp.
+// How a block runs: the definitions of emulator/block.hpp.
 #pragma once
 
 #include <utility>
 
-#include "simt/block.hpp"
-#include "simt/engines.hpp"
-#include "simt/warp.hpp"
+#include "ashlar/emulator/block.hpp"
+#include "ashlar/emulator/engines.hpp"
+#include "ashlar/emulator/warp.hpp"
 
 namespace ashlar::inline v0::simt::detail {
 

@@ -1,5 +1,5 @@
 // The functions of device/cuda/ptx.cuh on the models of this folder: the same names and meaning as under nvcc. Read
-// next: simt/engines.hpp.
+// next: emulator/engines.hpp.
 #pragma once
 
 #include <array>
@@ -9,8 +9,8 @@
 #include "ashlar/device/cuda/ptx/descriptor.cuh"
 #include "ashlar/device/cuda/simt.cuh"
 #include "ashlar/device/cuda/tensor_map.hpp"
-#include "simt/engines.hpp"
-#include "simt/matrix.hpp"
+#include "ashlar/emulator/engines.hpp"
+#include "ashlar/emulator/matrix.hpp"
 
 namespace ashlar::inline v0::ptx {
 

@@ -1,6 +1,6 @@
 // wgmma, as device/cuda/ptx/wgmma.cuh has it. The threads of a warpgroup hand in each product one by one and go on; it
 // is under way when all have, and done at once or as late as a wait. Until a thread has waited, its part of the result
-// holds a poison: a NaN that nothing else has. Read next: simt/matrix_descriptor.hpp.
+// holds a poison: a NaN that nothing else has. Read next: emulator/matrix_descriptor.hpp.
 #pragma once
 
 #include <algorithm>
@@ -15,9 +15,9 @@
 #include <vector>
 
 #include "ashlar/core/dtype.hpp"
-#include "simt/block.hpp"
-#include "simt/matrix_descriptor.hpp"
-#include "simt/poison.hpp"
+#include "ashlar/emulator/block.hpp"
+#include "ashlar/emulator/matrix_descriptor.hpp"
+#include "ashlar/emulator/poison.hpp"
 
 namespace ashlar::inline v0::simt::detail {
 

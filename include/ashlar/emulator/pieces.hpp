@@ -1,7 +1,7 @@
 // What the copy engine and wgmma have done to shared memory, in pieces of 16 bytes, the unit that they touch. They work
 // beside the threads and reach memory by a proxy of their own, so two rules hold: who follows them must have waited for
-// them, and what threads wrote must have been fenced (ptx::fence_async) before they follow. Used by
-// simt/shared_memory.hpp. Read next: simt/mbarrier.hpp, simt/wgmma.hpp.
+// them, and what threads wrote must have been fenced (ptx::fence_async) before they follow. Read next:
+// emulator/mbarrier.hpp, emulator/wgmma.hpp.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "simt/races.hpp"
+#include "ashlar/emulator/races.hpp"
 
 namespace ashlar::inline v0::simt::detail {
 

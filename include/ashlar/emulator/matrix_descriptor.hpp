@@ -1,6 +1,5 @@
 // Where wgmma finds a factor: a descriptor decoded to the addresses of its 16-byte pieces (eight elements), so that a
-// wrong stride, swizzle or transposition reads what the hardware would. (PTX ISA, "Strides" under wgmma.) Used by
-// simt/wgmma.hpp.
+// wrong stride, swizzle or transposition reads what the hardware would. (PTX ISA, "Strides" under wgmma.)
 #pragma once
 
 #include <cstdint>

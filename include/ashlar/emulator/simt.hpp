@@ -1,6 +1,6 @@
 // The emulator's side of device/cuda/simt.cuh: SharedArray, Simt and simt::run, with the same names and meaning as
-// under nvcc. Every thread of a block is a fiber; every access, barrier and collective is checked. See README.md. Read
-// next: simt/shared_array.hpp, simt/warp.hpp, simt/block.hpp.
+// under nvcc. Every thread of a block is a fiber; every access, barrier and collective is checked. See
+// docs/emulator.md. Read next: emulator/shared_array.hpp, emulator/warp.hpp, emulator/block.hpp.
 #pragma once
 
 #include <cxxabi.h>
@@ -17,10 +17,10 @@
 
 #include "ashlar/device/cuda/cuda.hpp"
 #include "ashlar/device/cuda/simt.cuh"
-#include "simt/block_run.hpp"
-#include "simt/poison.hpp"
-#include "simt/shared_array.hpp"
-#include "simt/warp.hpp"
+#include "ashlar/emulator/block_run.hpp"
+#include "ashlar/emulator/poison.hpp"
+#include "ashlar/emulator/shared_array.hpp"
+#include "ashlar/emulator/warp.hpp"
 
 namespace ashlar::inline v0 {
 
@@ -111,6 +111,10 @@ class Simt {
     static_assert(one_of<T, int, unsigned, unsigned long long, float, double>, "atomicAdd doesn't exist for this type");
     return update(
         p, [&](T old) { return static_cast<T>(old + value); }, where);
+  }
+  void atomic_add(float* p, float a, float b, float c, float d, Site where = Site::current()) const {
+    if (reinterpret_cast<std::uintptr_t>(p) % 16 != 0) block_.fault("an atomic of four is aligned to 16 bytes", where);
+    for (const float x : {a, b, c, d}) atomic_add(p++, simt::detail::arrived(x, where), where);
   }
   template <class T>
   T atomic_max(T* p, T value, Site where = Site::current()) const {

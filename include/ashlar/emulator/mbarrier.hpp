@@ -1,5 +1,5 @@
 // mbarriers, as device/cuda/ptx/barrier.cuh has them: phases, pending arrivals, pending bytes, who waits. A barrier's
-// word in shared memory stays unused; its state is here. Read next: simt/bulk_copy.hpp.
+// word in shared memory stays unused; its state is here. Read next: emulator/bulk_copy.hpp.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "simt/block.hpp"
+#include "ashlar/emulator/block.hpp"
 
 namespace ashlar::inline v0 {
 

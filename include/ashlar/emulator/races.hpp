@@ -1,5 +1,5 @@
 // Data races: two threads that touch the same element, one of them writing, with nothing between that orders them. What
-// orders threads is kept in clocks. Used by simt/shared_memory.hpp and simt/global_races.hpp.
+// orders threads is kept in clocks.
 #pragma once
 
 #include <algorithm>
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "simt/global_memory.hpp"
+#include "ashlar/emulator/global_memory.hpp"
 
 namespace ashlar::inline v0::simt::detail {
 

@@ -1,5 +1,5 @@
 // Fibers: a stack and a place in a function, switched by hand (Boost.Context). Stacks are pooled per host thread and
-// have a guard page; switches are announced to the sanitizers. Used by simt/block.hpp.
+// have a guard page; switches are announced to the sanitizers.
 #pragma once
 
 #include <sys/mman.h>
@@ -10,32 +10,13 @@
 #include <new>
 #include <vector>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define ASHLAR_SIMT_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ASHLAR_SIMT_ASAN 1
-#endif
-#endif
-#if !defined(ASHLAR_SIMT_ASAN)
-#define ASHLAR_SIMT_ASAN 0
-#endif
-#if defined(__SANITIZE_THREAD__)
-#define ASHLAR_SIMT_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define ASHLAR_SIMT_TSAN 1
-#endif
-#endif
-#if !defined(ASHLAR_SIMT_TSAN)
-#define ASHLAR_SIMT_TSAN 0
-#endif
+#include "ashlar/core/platform.hpp"
 
-#if ASHLAR_SIMT_ASAN
+#if ASHLAR_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
-#if ASHLAR_SIMT_TSAN
+#if ASHLAR_TSAN
 #include <sanitizer/tsan_interface.h>
 #endif
 
@@ -44,10 +25,10 @@ namespace ashlar::inline v0::simt::detail {
 /// A mapping whose lowest page can't be touched: a stack that overflows ends in a segmentation fault, not in another
 /// stack.
 struct Stack {
-  static constexpr std::size_t bytes = (ASHLAR_SIMT_ASAN || ASHLAR_SIMT_TSAN ? 512 : 128) << 10;
+  static constexpr std::size_t bytes = (ASHLAR_ASAN || ASHLAR_TSAN ? 512 : 128) << 10;
 
   std::byte* low = nullptr;  // the first usable byte, above the guard page
-#if ASHLAR_SIMT_TSAN
+#if ASHLAR_TSAN
   void* tsan = nullptr;
 #endif
   std::byte* top =
@@ -65,7 +46,7 @@ class StackPool {
     if (free_.empty()) return map();
     const Stack stack = free_.back();
     free_.pop_back();
-#if ASHLAR_SIMT_ASAN
+#if ASHLAR_ASAN
     __asan_unpoison_memory_region(stack.low, Stack::bytes);  // frames that the last user left by a switch
 #endif
     return stack;
@@ -75,7 +56,7 @@ class StackPool {
   }
   ~StackPool() {
     for (const Stack& stack : free_) {
-#if ASHLAR_SIMT_TSAN
+#if ASHLAR_TSAN
       __tsan_destroy_fiber(stack.tsan);
 #endif
       ::munmap(stack.low - page(), Stack::bytes + page());
@@ -94,7 +75,7 @@ class StackPool {
     Stack stack;
     stack.low = static_cast<std::byte*>(p) + page();
     stack.top = stack.low + Stack::bytes - mapped_++ % 61 * 64;
-#if ASHLAR_SIMT_TSAN
+#if ASHLAR_TSAN
     stack.tsan = __tsan_create_fiber(0);
 #endif
     return stack;
@@ -123,16 +104,16 @@ class Fiber {
   /// From outside. Returns true when the function has returned; its stack is back in the pool then.
   bool resume() {
     done_ = false;
-#if ASHLAR_SIMT_ASAN
+#if ASHLAR_ASAN
     void* fake = nullptr;
     __sanitizer_start_switch_fiber(&fake, stack_.low, Stack::bytes);
 #endif
-#if ASHLAR_SIMT_TSAN
+#if ASHLAR_TSAN
     caller_tsan_ = __tsan_get_current_fiber();
     __tsan_switch_to_fiber(stack_.tsan, 0);
 #endif
     context_ = boost::context::detail::jump_fcontext(context_, this).fctx;
-#if ASHLAR_SIMT_ASAN
+#if ASHLAR_ASAN
     __sanitizer_finish_switch_fiber(fake, nullptr, nullptr);
 #endif
     if (!done_) return false;
@@ -157,17 +138,17 @@ class Fiber {
 
   void arrived(boost::context::detail::fcontext_t caller, [[maybe_unused]] void* fake) {
     caller_ = caller;
-#if ASHLAR_SIMT_ASAN
+#if ASHLAR_ASAN
     __sanitizer_finish_switch_fiber(fake, &caller_low_, &caller_bytes_);
 #endif
   }
 
   void leave([[maybe_unused]] bool for_good) {
     void* fake = nullptr;
-#if ASHLAR_SIMT_ASAN
+#if ASHLAR_ASAN
     __sanitizer_start_switch_fiber(for_good ? nullptr : &fake, caller_low_, caller_bytes_);
 #endif
-#if ASHLAR_SIMT_TSAN
+#if ASHLAR_TSAN
     __tsan_switch_to_fiber(caller_tsan_, 0);
 #endif
     const auto from = boost::context::detail::jump_fcontext(caller_, nullptr);
@@ -180,11 +161,11 @@ class Fiber {
   boost::context::detail::fcontext_t context_ = nullptr;
   boost::context::detail::fcontext_t caller_ = nullptr;
   bool done_ = false;
-#if ASHLAR_SIMT_ASAN
+#if ASHLAR_ASAN
   const void* caller_low_ = nullptr;
   std::size_t caller_bytes_ = 0;
 #endif
-#if ASHLAR_SIMT_TSAN
+#if ASHLAR_TSAN
   void* caller_tsan_ = nullptr;
 #endif
 };

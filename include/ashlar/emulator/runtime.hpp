@@ -1,5 +1,5 @@
 // The Cuda device on emulated memory: what device/cuda/runtime.hpp includes under ASHLAR_CUDA_EMULATED. Everything is
-// done when called. Read next: simt/global_memory.hpp.
+// done when called. Read next: emulator/global_memory.hpp.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "ashlar/device/cuda/cuda.hpp"
-#include "simt/global_memory.hpp"
+#include "ashlar/emulator/global_memory.hpp"
 
 namespace ashlar::inline v0 {
 
