@@ -56,7 +56,7 @@ std::int64_t train_loop(const Config& config, Communicator world, const std::fun
   StepClock clock;
   const WarmUp<typename E::Compute, D> warm_up;
   // Data first: it is soon read, and what is wrong with it is said before a large model is built.
-  const RunData data = open_data(config, sizes_of<M>(config).vocab_size);
+  const RunData data = open_data(config, sizes_of<M>(config).vocab_size, world);
   Trainer<M> trainer(config, world);
   Loader loader = trainer.loader(data.train);
   Checkpointer checkpointer(trainer, loader);
@@ -123,10 +123,12 @@ std::int64_t train_loop(const Config& config, Communicator world, const std::fun
   if (stopped) note(concat("stopped after step ", trainer.step_count()));
   if (data.held_out && trainer.step_count() == steps) {
     const double loss = validate(trainer, data.held_out, -1);
-    if (reports)
+    if (reports && data.text)
       progress.note(concat("held-out loss ", detail::fixed(loss, 4),
                            " nats a byte; a byte bigram model of the same text has ",
-                           detail::fixed(Bigram(*data.text).loss(*data.held_out), 4)));
+                           detail::fixed(Bigram(*data.text).loss(*data.held_out_text), 4)));
+    else if (reports)
+      progress.note(concat("held-out loss ", detail::fixed(loss, 4), " nats a token"));
   }
   return trainer.step_count();
 }

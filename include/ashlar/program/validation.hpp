@@ -15,7 +15,7 @@ namespace ashlar::inline v0 {
 /// the last batch is filled up with rows that do not count. Collective. Throws ConfigError for a text that is shorter
 /// than a row.
 template <class M>
-double validate(Trainer<M>& trainer, const std::shared_ptr<const Text>& text, int batches) {
+double validate(Trainer<M>& trainer, const std::shared_ptr<const TokenSequence>& text, int batches) {
   const auto rows = std::make_shared<TextRows>(text, trainer.batch().seq_len, 0, false);
   const auto loader = trainer.loader(rows);
   const index_t global = trainer.batch().global_rows, local = trainer.batch().local_rows;

@@ -20,7 +20,6 @@ namespace ashlar::inline v0 {
 /// What makes one.
 struct BytePairParts {
   std::vector<std::string> pieces;  // the bytes of each id; ids that are no token have none
-  std::vector<bool> is_token;       // of each id
   std::vector<AddedToken> added;
   Normalizer normalizer;
   std::vector<PreTokenizerStage> stages;

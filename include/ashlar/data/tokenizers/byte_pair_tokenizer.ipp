@@ -203,7 +203,7 @@ ASHLAR_ONCE void BytePairTokenizer::give_worker(std::unique_ptr<Worker> worker) 
 }
 
 ASHLAR_ONCE std::string_view BytePairTokenizer::bytes_of(std::int32_t id) const {
-  if (id < 0 || id >= vocab_size() || !parts_.is_token[static_cast<std::size_t>(id)])
+  if (id < 0 || id >= vocab_size())
     fail(concat("id ", id, " is no token of this tokenizer, whose ids are below ", vocab_size()));
   return parts_.pieces[static_cast<std::size_t>(id)];
 }

@@ -21,11 +21,11 @@ class ByteTokenizer final : public Tokenizer {
       for (int i = 0; i < 256; ++i) all[static_cast<std::size_t>(i)] = static_cast<char>(i);
       return all;
     }();
-    if (id < 0 || id >= Text::vocab_size) fail(concat("id ", id, " is no byte and no end of a text"));
-    return id == Text::end_of_document ? std::string_view() : std::string_view(&bytes[static_cast<std::size_t>(id)], 1);
+    if (id < 0 || id >= Text::num_tokens) fail(concat("id ", id, " is no byte and no end of a text"));
+    return id == Text::end_token ? std::string_view() : std::string_view(&bytes[static_cast<std::size_t>(id)], 1);
   }
-  index_t vocab_size() const override { return Text::vocab_size; }
-  std::int32_t end_of_text() const override { return Text::end_of_document; }
+  index_t vocab_size() const override { return Text::num_tokens; }
+  std::int32_t end_of_text() const override { return Text::end_token; }
 };
 
 }  // namespace ashlar::inline v0

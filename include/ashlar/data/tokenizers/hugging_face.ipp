@@ -10,6 +10,7 @@
 #include "ashlar/config/json.ipp"
 #include "ashlar/data/tokenizers/byte_alphabet.hpp"
 #include "ashlar/data/tokenizers/hugging_face.hpp"
+#include "ashlar/data/tokenizers/normalizer.ipp"
 
 namespace ashlar::inline v0 {
 
@@ -209,9 +210,9 @@ class HuggingFaceReader {
   }
   void add(std::int32_t n, const std::string& name, std::string_view place) {
     const auto at = static_cast<std::size_t>(n);
-    if (at >= parts_.pieces.size()) parts_.pieces.resize(at + 1), parts_.is_token.resize(at + 1);
-    if (parts_.is_token[at]) refuse(place, concat("two tokens have the id ", n, "; one is \"", name.substr(0, 60), "\""));
-    parts_.is_token[at] = true;
+    if (at >= parts_.pieces.size()) parts_.pieces.resize(at + 1), taken_.resize(at + 1);
+    if (taken_[at]) refuse(place, concat("two tokens have the id ", n, "; one is \"", name.substr(0, 60), "\""));
+    taken_[at] = true;
     parts_.pieces[at] = name;
   }
   void merges(const Json& list) {
@@ -313,6 +314,7 @@ class HuggingFaceReader {
   BytePairParts parts_;
   std::vector<NormalizerStep> steps_;
   std::unordered_map<std::string, std::int32_t> ids_;  // of the vocabulary, as the file spells it
+  std::vector<bool> taken_;  // of each id
   std::vector<std::string> tokens_;
   std::vector<BytePairMerge> merges_;
   BytePairOptions options_;

@@ -93,11 +93,10 @@ ASHLAR_ONCE BytePairParts read_tiktoken(std::string_view text, std::string_view 
     const auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), rank);
     if (error != std::errc() || stop != digits.data() + digits.size() || rank > 2 * lines + 4096)
       wrong(concat("expected a rank of 0 to ", 2 * lines + 4096, " after the token"));
-    if (rank >= parts.pieces.size()) parts.pieces.resize(rank + 1), parts.is_token.resize(rank + 1);
-    if (parts.is_token[rank]) wrong(concat("rank ", rank, " stands twice"));
+    if (rank >= parts.pieces.size()) parts.pieces.resize(rank + 1);
+    if (!parts.pieces[rank].empty()) wrong(concat("rank ", rank, " stands twice"));
     if (!ranks.emplace(*token, static_cast<std::int32_t>(rank)).second) wrong("the token stands twice");
     parts.pieces[rank] = *token;
-    parts.is_token[rank] = true;
   }
   if (ranks.empty()) throw ConfigError(concat(origin, ": has no tokens"));
 
@@ -123,9 +122,7 @@ ASHLAR_ONCE BytePairParts read_tiktoken(std::string_view text, std::string_view 
     for (const detail::KnownRanks::Special& s : {known->begin, known->end}) {
       if (s.id < 0) continue;
       parts.pieces.resize(known->vocab_size);
-      parts.is_token.resize(known->vocab_size);
       parts.pieces[static_cast<std::size_t>(s.id)] = s.text;
-      parts.is_token[static_cast<std::size_t>(s.id)] = true;
     }
     parts.begin_of_text = known->begin.id;
     parts.end_of_text = known->end.id;
