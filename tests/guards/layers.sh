@@ -27,8 +27,8 @@ grep -n '^ *# *include' $library /dev/null | awk '
     if (target ~ /^Eigen\// && from != "ashlar/ops/matmul/eigen.hpp") fault("Eigen is for ops/matmul/eigen.hpp alone")
     if (target ~ /^CLI\// || (target ~ /^fmt\// && from !~ /\.ipp$/) || (from ~ /\.cuh$/ && target ~ /^(nlohmann|Eigen)\//))
       fault("<" target "> does not belong here")
-    if (target ~ /^nlohmann\// && from !~ /^ashlar\/(config\/json|checkpoint\/(manifest|safetensors))\.ipp$/)
-      fault("JSON is for config/json.ipp, checkpoint/manifest.ipp and checkpoint/safetensors.ipp")
+    if (target ~ /^nlohmann\// && from !~ /^ashlar\/(config\/json|data\/tokenizers\/hugging_face|checkpoint\/(manifest|safetensors))\.ipp$/)
+      fault("JSON is for config/json.ipp, data/tokenizers/hugging_face.ipp, checkpoint/manifest.ipp and checkpoint/safetensors.ipp")
     if (target ~ /^(iostream|regex)$/) fault("<" target "> is slow to include")
     if (target !~ /^ashlar\//) next
     if ((getline rest < ("include/" target)) < 0) fault(target " does not exist")

@@ -16,7 +16,7 @@ ASHLAR_ONCE std::vector<Field> fields(GroupOptions& group) {
 
 ASHLAR_ONCE FieldList fields(Config& config) {
   auto& [job, model, training, parallelism, optimizer, lr_scheduler, checkpoint, metrics, activation_checkpoint,
-         validation, comm, lora, generate, plan, debug] = config;
+         validation, comm, lora, generate, plan, debug, tokenize] = config;
   FieldList list;
 
   list.section("job", "The run as a whole.");
@@ -30,7 +30,12 @@ ASHLAR_ONCE FieldList fields(Config& config) {
   list.field("dataset", &training.dataset,
              {.meaning = "source of tokens: a text, or random tokens", .check = one_of({"text", "random"})});
   list.field("dataset_path", &training.dataset_path,
-             {.meaning = "what dataset text reads: a file, or a folder of files"});
+             {.meaning = "what dataset text reads: a file, a folder of files, or tokens that `tokenize` wrote, "
+                         "X.safetensors"});
+  list.field("tokenizer", &training.tokenizer,
+             {.meaning = "how text becomes tokens, here and in evaluate and generate: a tokenizer.json, a tiktoken file, "
+                         "or a model's folder; empty: bytes. train writes the tokens of a text once, into "
+                         "job.dump_folder"});
   list.field("local_batch_size", &training.local_batch_size,
              {.unit = "sequences",
               .meaning = "batch of one data-parallel rank in one forward and backward pass",
@@ -225,6 +230,14 @@ ASHLAR_ONCE FieldList fields(Config& config) {
   list.field("tolerance", &debug.tolerance,
              {.meaning = "relative difference that is allowed; 0: by the compute type, 6e-8, 1.4e-3 or 0.35",
               .check = at_least(0)});
+
+  list.section("tokenize", "Between a text and a file of its tokens, for training.dataset_path.");
+  list.field("tokenizer", &tokenize.tokenizer,
+             {.meaning = "a tokenizer.json, a tiktoken file, or a model's folder; empty: bytes"});
+  list.field("input", &tokenize.input, {.meaning = "the text; with decode, the file of tokens"});
+  list.field("output", &tokenize.output,
+             {.meaning = "the file of tokens: safetensors with an int32 tensor tokens [N]; with decode, the text"});
+  list.field("decode", &tokenize.decode, {.meaning = "turn tokens back into text"});
 
   return list;
 }
