@@ -1,5 +1,4 @@
-// AdamW over flat ranges: the states of one unit's range, and the step. Used by optim/optimizer.hpp.
-// Read next: ops/adamw/adamw.hpp.
+// AdamW over flat ranges: the states of one unit's range, and the step. Read next: ops/adamw/adamw.hpp.
 #pragma once
 
 #include <cmath>

@@ -1,5 +1,5 @@
 // The optimizer over a model's units: the global gradient norm, the clip, and one AdamW pass a unit over its flat
-// range. Used by train/trainer.hpp. Read next: optim/adamw.hpp, ops/gradient_norm/gradient_norm.hpp.
+// range. Read next: optim/adamw.hpp, ops/gradient_norm/gradient_norm.hpp.
 #pragma once
 
 #include <vector>
