@@ -1,5 +1,5 @@
-// What every router must do. router_laws<E, Module>(...) checks them; a new router's test is one call. Used by
-// routers/top_k.cpp and own_router.cpp. Read next: ashlar/moe/router.hpp.
+// What every router must do. router_laws<E, Module>(...) checks them; a new router's test is one call. Read next:
+// ashlar/moe/router.hpp.
 #pragma once
 
 #include <cmath>

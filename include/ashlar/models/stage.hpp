@@ -1,6 +1,5 @@
 // Stage: a run of a model's layers, perhaps with what stands before them (embeddings) or behind (the output and its
-// loss), as one pipeline stage; one stage is the whole model. Used by train/trainer.hpp. Read next: models/stack.hpp,
-// models/model.hpp.
+// loss), as one pipeline stage; one stage is the whole model. Read next: models/stack.hpp, models/model.hpp.
 #pragma once
 
 #include <memory>

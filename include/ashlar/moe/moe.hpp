@@ -1,5 +1,5 @@
 // Mixture of experts, top to bottom: router -> dispatch -> experts -> combine, beside a shared expert (Dai et al. 2024,
-// arXiv:2401.06066). Used by models/block.hpp. Read next: moe/router.hpp, moe/token_dispatcher.hpp, moe/experts.hpp.
+// arXiv:2401.06066). Read next: moe/router.hpp, moe/token_dispatcher.hpp, moe/experts.hpp.
 #pragma once
 
 #include <optional>

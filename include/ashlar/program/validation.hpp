@@ -1,5 +1,4 @@
-// Validation: the mean loss on held-out text, and whether it was held out. Used by program/train_loop.hpp and by the
-// subcommand evaluate. Read next: data/text.hpp.
+// Validation: the mean loss on held-out text, and whether it was held out. Read next: data/text.hpp.
 #pragma once
 
 #include <optional>

@@ -1,5 +1,5 @@
-// A trainer's state as checkpoints see it: flat ranges, whatever the types and the device of what is in them. Used by
-// train/checkpointer.hpp. Read next: checkpoint/state.hpp.
+// A trainer's state as checkpoints see it: flat ranges, whatever the types and the device of what is in them. Read
+// next: checkpoint/state.hpp.
 #pragma once
 
 #include <memory>
