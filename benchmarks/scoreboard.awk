@@ -21,8 +21,15 @@ function number(x) {
   return sprintf(x >= 1000 ? "%.0f" : x >= 100 ? "%.1f" : x >= 1 ? "%.2f" : "%.4f", x)
 }
 
+# PyTorch has no order of sums to choose: its row is that of either.
+function row_of(side, row) {
+  if (side != "ashlar") sub(/, unordered sums/, "", row)
+  return row
+}
+
 # What a side reached in a row, in the row's unit; "" where it did not.
 function reached(side, row,    counted) {
+  row = row_of(side, row)
   if ((side, row) in failed) return ""
   if (value[side, row] != "") return value[side, row]
   counted = amount["ashlar", row] != "" ? amount["ashlar", row] : amount[side, row]
@@ -30,6 +37,7 @@ function reached(side, row,    counted) {
 }
 
 function cell(side, row) {
+  row = row_of(side, row)
   return (side, row) in failed ? "failed" : number(reached(side, row))
 }
 

@@ -88,15 +88,16 @@ flops() {
   }' >>"$rows"
 }
 
-# ours NAME PROGRAM FLAVOR BATCH SEQ_LEN STEPS SECONDS: one run without checkpointing of activations; where that fails
-# (memory, most likely), once more with.
+# ours NAME PROGRAM FLAVOR BATCH SEQ_LEN STEPS SECONDS [unordered]: one run without checkpointing of activations; where
+# that fails (memory, most likely), once more with.
 ours() {
-  local name="$1, $4 x $5" metrics mode
+  local name="$1, $4 x $5${8:+, unordered sums}" metrics mode
   for mode in none full; do
     rm -rf "$runs/train"
     if limited "$7" "$build/examples/$2" train --model.flavor "$3" --training.dataset random \
       --training.mixed_precision_param bfloat16 --training.local_batch_size "$4" --training.seq_len "$5" \
-      --training.steps "$6" --metrics.log_freq 1000 --activation_checkpoint.mode $mode --job.dump_folder "$runs/train"
+      --training.steps "$6" --metrics.log_freq 1000 --activation_checkpoint.mode $mode --job.dump_folder "$runs/train" \
+      ${8:+--training.unordered_sums}
     then
       metrics=$runs/train/metrics.jsonl
       cat "$metrics" >>"$log"
@@ -122,10 +123,17 @@ theirs() {
     row "$name: training" $side '"unit":"tokens/s","failed":"see the log"'
   fi
 }
-# model NAME PROGRAM FLAVOR BATCH SEQ_LEN STEPS SECONDS SIZES: both sides, the compiled peer.
+# model NAME PROGRAM FLAVOR BATCH SEQ_LEN STEPS SECONDS SIZES: both sides, the compiled peer; heads of 64 or 128, for
+# which there is a choice, with unordered sums too.
 model() {
   flops "$1, $4 x $5" "$5" "$8"
   if has models; then ours "${@:1:7}"; fi
+  case $1 in
+    124M | 8B_slice | 1B)
+      flops "$1, $4 x $5, unordered sums" "$5" "$8"
+      if has models; then ours "${@:1:7}" unordered; fi
+      ;;
+  esac
   if has peers; then theirs "$1" "$1" compiled "$4" "$5" 10 100; fi
 }
 
@@ -145,6 +153,7 @@ if has peers; then
 fi
 if has models || has peers; then
   model 124M llama3 124M 32 1024 11 60 "768 12 12 12 2048 50257"
+  model 1B llama3 3.2-1B 4 4096 6 60 "2048 16 32 8 8192 128256"
   # The weights, gradients and states of the slice take 82 GB.
   if [ "$memory" -gt $((90 * 1024)) ]; then
     model 8B_slice llama3 8B_slice 1 8192 4 120 "4096 16 32 8 14336 128256"

@@ -7,5 +7,6 @@ configure_package_config_file(cmake/ashlarConfig.cmake.in ashlarConfig.cmake
 write_basic_package_version_file(ashlarConfigVersion.cmake COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
 install(DIRECTORY include/ashlar DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES ${PROJECT_BINARY_DIR}/ashlarConfig.cmake ${PROJECT_BINARY_DIR}/ashlarConfigVersion.cmake
-  cmake/AshlarTarget.cmake cmake/AshlarCompiled.cmake cmake/AshlarCuda.cmake DESTINATION ${ashlar_package})
+  cmake/AshlarTarget.cmake cmake/AshlarCompiled.cmake cmake/AshlarEmulator.cmake cmake/AshlarCuda.cmake
+  DESTINATION ${ashlar_package})
 install(DIRECTORY cmake/instances DESTINATION ${ashlar_package})

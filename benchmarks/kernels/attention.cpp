@@ -13,6 +13,7 @@ struct CausalAttention {
   bool backward;
   index_t batch, seq_len, heads, kv_heads, head_dim;
   std::vector<index_t> documents = {};  // their lengths, in each sequence; none: a sequence is one
+  bool unordered = false;               // the gradient of queries is added by atomics
   Ceiling ceiling = Ceiling::bf16;
   double tolerance = 0.03;  // probabilities and their gradients are rounded to bf16 before they multiply
 
@@ -34,9 +35,10 @@ struct CausalAttention {
           dvalue(memory, key.shape()),
           lse(memory, {c.batch * c.heads * c.seq_len}),
           delta(memory, lse.shape()),
+          query_sums(memory, {c.unordered ? ops::attention_query_sums<D>(c.shape()) : 0}),
           start(memory, {c.batch, c.seq_len}) {}
     Tensor<bf16, D> query, out, dout, dquery, key, value, dkey, dvalue;
-    Tensor<float, D> lse, delta;
+    Tensor<float, D> lse, delta, query_sums;
     Tensor<std::int32_t, D> start;  // of the token's document
   };
   template <Mask M, class D>
@@ -57,7 +59,7 @@ struct CausalAttention {
     ops::attention_delta<bf16, D>(queue, shape(), o.out.view(), o.dout.view(), o.delta.view());
     ops::attention_backward<M, bf16, D>(queue, shape(), mask<M>(o), {o.query.view(), o.key.view(), o.value.view()},
                                         o.lse.view(), o.delta.view(), o.dout.view(),
-                                        {o.dquery.view(), o.dkey.view(), o.dvalue.view()});
+                                        {o.dquery.view(), o.dkey.view(), o.dvalue.view()}, false, o.query_sums.view());
   }
   template <class D>
   void run(typename D::Queue& queue, Operands<D>& o, bool gradients) const {
@@ -192,16 +194,21 @@ struct CausalAttention {
 }  // namespace
 
 void measure_attention(Board& board) {
-  board.row(CausalAttention{"attention forward, 8192 tokens, 32/8 heads of 128", false, 1, 8192, 32, 8, 128});
-  board.row(CausalAttention{"attention backward, 8192 tokens, 32/8 heads of 128", true, 1, 8192, 32, 8, 128});
-  board.row(CausalAttention{"attention forward, 32 x 1024 tokens, 12 heads of 64", false, 32, 1024, 12, 12, 64});
-  board.row(CausalAttention{"attention backward, 32 x 1024 tokens, 12 heads of 64", true, 32, 1024, 12, 12, 64});
-  const std::vector<index_t> lengths{77,  126, 1529, 229, 178, 3563, 143, 2324,
-                                     857, 81,  2753, 132, 179, 1729, 174, 2310};
-  board.row(CausalAttention{"attention forward, 16 documents in 16384 tokens, 32/8 heads of 128", false, 1, 16384, 32,
-                            8, 128, lengths});
-  board.row(CausalAttention{"attention backward, 16 documents in 16384 tokens, 32/8 heads of 128", true, 1, 16384, 32,
-                            8, 128, lengths});
+  const auto rows = [&](const std::string& what, index_t batch, index_t seq_len, index_t heads, index_t kv_heads,
+                        index_t head_dim, const std::vector<index_t>& documents = {}) {
+    CausalAttention row{"attention forward, " + what, false, batch, seq_len, heads, kv_heads, head_dim, documents};
+    board.row(row);
+    row.name = "attention backward, " + what;
+    row.backward = true;
+    board.row(row);
+    row.name += ", unordered sums";
+    row.unordered = true;
+    board.row(row);
+  };
+  rows("8192 tokens, 32/8 heads of 128", 1, 8192, 32, 8, 128);
+  rows("32 x 1024 tokens, 12 heads of 64", 32, 1024, 12, 12, 64);
+  rows("16 documents in 16384 tokens, 32/8 heads of 128", 1, 16384, 32, 8, 128,
+       {77, 126, 1529, 229, 178, 3563, 143, 2324, 857, 81, 2753, 132, 179, 1729, 174, 2310});
 }
 
 }  // namespace ashlar::benchmark

@@ -331,7 +331,7 @@ TEST_CASE("flash attention of parts of the keys merges", "[attention]") {
     CHECK(flash_attention_delta(queue, all, whole.out.view(), d.view(), whole.delta.view()));
     CHECK(flash_attention_backward<Causal>(queue, all, {}, {q.view(), k.view(), v.view()}, whole.lse.view(),
                                            whole.delta.view(), d.view(),
-                                           {whole.dquery.view(), whole.dkey.view(), whole.dvalue.view()}, false));
+                                           {whole.dquery.view(), whole.dkey.view(), whole.dvalue.view()}, false, {}));
     const auto part = [&](index_t begin, index_t end, auto run) {
       AttentionShape s = all;
       s.key_len = s.key_capacity = end - begin;
@@ -352,7 +352,7 @@ TEST_CASE("flash attention of parts of the keys merges", "[attention]") {
     CHECK(flash_attention_delta(queue, all, merged.out.view(), d.view(), merged.delta.view()));
     const auto backward = [&](const auto& s, const auto& in, const auto& gradients) {
       CHECK(flash_attention_backward<Causal>(queue, s, {}, in, merged.lse.view(), merged.delta.view(), d.view(),
-                                             gradients, s.key_begin > 0));
+                                             gradients, s.key_begin > 0, {}));
     };
     part(0, first, backward);
     part(first, 200, backward);
@@ -370,6 +370,58 @@ TEST_CASE("flash attention of parts of the keys merges", "[attention]") {
     agrees(merged.dkey, whole.dkey, 0.01);
     agrees(merged.dvalue, whole.dvalue, 0.01);
   }
+}
+
+/// With sums for the gradient of queries, the backward pass agrees with Cpu, written and added onto itself; the
+/// gradients of keys and values keep the bits that they have without.
+template <class M>
+void check_query_sums(const AttentionShape& s, Layout layout, auto make_state) {
+  TestTensor<bf16> query(s.query()), dout(s.out()), key(s.key()), value(s.value());
+  query.randomise(1), key.randomise(2), value.randomise(3), dout.randomise(4);
+  INFO("batch " << s.batch << " queries " << s.query_len << " keys " << s.key_len << " heads " << s.heads << "/"
+                << s.kv_heads << " dim " << s.head_dim);
+  const auto run = [&](auto device, bool sums) {
+    using D = decltype(device);
+    auto& queue = test::queue<D>();
+    const auto state = make_state(device);
+    const DeviceTensor<bf16, D> q(query, layout), k(key, layout), v(value), d(dout, layout), out(s.out()),
+        dq(s.query(), layout), dk(s.key()), dv(s.value());
+    const DeviceTensor<float, D> lse(Shape{s.lse()}), delta(lse.view().shape()),
+        query_sums(Shape{std::max<index_t>(1, ops::attention_query_sums<D>(s))});
+    ops::attention<M, bf16, D>(queue, s, state.mask, {q, k, v}, {out, lse});
+    ops::attention_delta<bf16, D>(queue, s, out, d, delta.view());
+    std::vector<std::vector<double>> results;
+    for (const bool accumulate : {false, true}) {
+      ops::attention_backward<M, bf16, D>(queue, s, state.mask, {q, k, v}, lse, delta, d, {dq, dk, dv}, accumulate,
+                                          sums ? query_sums.view() : TensorView<float, D>());
+      for (const auto* x : {&dq, &dk, &dv}) results.push_back(x->values());
+    }
+    return results;
+  };
+  const auto want = run(Cpu{}, false);
+  for (int attempt = 0; attempt < test::attempts(); ++attempt) {
+    CAPTURE(attempt);
+#if ASHLAR_CUDA_EMULATED
+    using simt::Schedule;
+    const simt::ScheduleScope scope(attempt == 0   ? Schedule::round_robin
+                                    : attempt == 1 ? Schedule::adversarial
+                                                   : Schedule::random,
+                                    static_cast<std::uint64_t>(attempt));
+#endif
+    const auto got = run(Cuda{}, true);
+    for (std::size_t i = 0; i < want.size(); ++i) {
+      CAPTURE(i);
+      CHECK(ashlar::test::max_error(got[i], want[i], 1) <= 16 * test::tolerance<bf16>);
+    }
+  }
+}
+TEST_CASE("flash attention that adds the gradient of queries by atomics agrees with Cpu", "[attention]") {
+  check_query_sums<Causal>(sizes(1, 1, 1, 1, 1, 64), {}, plain<Causal>());
+  check_query_sums<Causal>(sizes(2, 300, 300, 2, 1, 64), {8, 16}, plain<Causal>());
+  check_query_sums<Causal>(sizes(1, 290, 290, 4, 2, 128), {0, 8}, plain<Causal>());
+  check_query_sums<Causal>(sizes(1, 20, 210, 2, 1, 128), {}, plain<Causal>());  // keys that nobody sees
+  check_query_sums<BlockCausal>(sizes(2, 400, 400, 2, 1, 128), {}, documents(2, 400, {5, 170, 1, 40}));
+  check_query_sums<Sparse>(sizes(1, 200, 130, 2, 1, 64), {}, plain<Sparse>());  // queries that see no key
 }
 
 /// What a mask's bounds leave out is never loaded: values that are not finite would be seen.

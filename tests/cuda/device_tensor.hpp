@@ -12,7 +12,7 @@
 #include "catch.hpp"
 
 #if ASHLAR_CUDA_EMULATED
-#include "simt/schedule.hpp"
+#include "ashlar/emulator/schedule.hpp"
 #endif
 
 namespace ashlar::test {

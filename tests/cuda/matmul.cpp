@@ -1,5 +1,7 @@
 #include "ashlar/ops/matmul/cuda.cuh"
 
+#include <array>
+
 #include "ashlar/ops/matmul/matmul.hpp"
 #include "device_tensor.hpp"
 
@@ -48,16 +50,18 @@ void check_products() {
           }
 }
 
-// Columns and sums so large and odd that the product is cut.
+// Rows, columns and sums so large and odd that the product is cut.
 template <class T, class C>
 void check_cut_products() {
   constexpr index_t large = ops::matmul_tuning.cut_from;
   int turn = 0;
-  for (const auto& [n, k] : {std::pair{large + 1, index_t{40}}, {index_t{9}, large + 5}, {large + 7, large + 3}})
+  using Sizes = std::array<index_t, 3>;
+  for (const auto& [m, n, k] :
+       {Sizes{5, large + 1, 40}, Sizes{5, 9, large + 5}, Sizes{5, large + 7, large + 3}, Sizes{large + 3, 9, 40}})
     for (const Transpose ta : {Transpose::no, Transpose::yes})
       for (const Transpose tb : {Transpose::no, Transpose::yes}) {
         const double beta = turn % 3 == 0 ? 1 : turn % 3 == 1 ? 0.5 : 0;
-        check_product<T, C>(5, n, k, ta, tb, beta, test::layouts[turn++ % 3]);
+        check_product<T, C>(m, n, k, ta, tb, beta, test::layouts[turn++ % 3]);
       }
 }
 

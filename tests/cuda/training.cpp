@@ -7,6 +7,7 @@
 #include "tiny_recipes.hpp"
 
 using namespace ashlar;
+using test::Adapted;
 using test::Dense;
 using test::Experts;
 using test::tiny_config;
@@ -75,6 +76,7 @@ void equal_on_both(const Config& c, int ranks) {
   }
   for (std::size_t u = 0; u < cpu.gradients.size(); ++u) {
     CAPTURE(ranks, u);
+    if (cpu.gradients[u].empty()) continue;  // all is frozen
     CHECK(relative_difference(cpu.gradients[u], cuda.gradients[u]) < 1e-5);
   }
   for (std::size_t u = 0; u < cpu.weights.size(); ++u) {
@@ -108,4 +110,12 @@ TEST_CASE("rules, groups and frozen weights on Cuda equal Cpu") {
                         {.names = "layers.*.feed_forward.*", .rule = "Muon"}};
   equal_on_both<Ruled>(c, 1);
   equal_on_both<Ruled>(c, 2);
+}
+
+TEST_CASE("adapters on Cuda equal Cpu, over a base that stays") {
+  Config c = tiny_config("debugmodel");
+  c.lora.rank = 4;
+  equal_on_both<Adapted>(c, 1);
+  c.parallelism.tensor_parallel_degree = 2;
+  equal_on_both<Adapted>(c, 2);
 }

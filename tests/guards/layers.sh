@@ -11,7 +11,7 @@ trap 'rm -f "$faults"' EXIT
 # others are made of; umbrella headers are for users.
 grep -n '^ *# *include' $library /dev/null | awk '
   BEGIN {
-    split("core:0 config:1 device:1 ops:2 tensor:3 comm:4 mesh:5 nn:6 data:6 moe:7 report:7 parallel:8 checkpoint:8 optim:9 models:9 train:10 program:11",
+    split("core:0 config:1 device:1 emulator:2 ops:2 tensor:3 comm:4 mesh:5 nn:6 data:6 moe:7 report:7 parallel:8 checkpoint:8 optim:9 models:9 train:10 program:11",
           table, " ")
     for (i in table) { split(table[i], pair, ":"); layer[pair[1]] = pair[2] }
     umbrella["ashlar/ashlar.hpp"] = umbrella["ashlar/instances.hpp"] = 1
@@ -25,16 +25,16 @@ grep -n '^ *# *include' $library /dev/null | awk '
     from_depth = split(from, from_path, "/"); target_depth = split(target, target_path, "/")
 
     if (target ~ /^Eigen\// && from != "ashlar/ops/matmul/eigen.hpp") fault("Eigen is for ops/matmul/eigen.hpp alone")
-    if (target ~ /^(fmt|CLI)\// || (from ~ /\.cuh$/ && target ~ /^(nlohmann|Eigen)\//))
+    if (target ~ /^CLI\// || (target ~ /^fmt\// && from !~ /\.ipp$/) || (from ~ /\.cuh$/ && target ~ /^(nlohmann|Eigen)\//))
       fault("<" target "> does not belong here")
-    if (target ~ /^nlohmann\// && from !~ /^ashlar\/(config\/json|checkpoint\/(manifest|safetensors))\.ipp$/)
-      fault("JSON is for config/json.ipp, checkpoint/manifest.ipp and checkpoint/safetensors.ipp")
+    if (target ~ /^nlohmann\// && from !~ /^ashlar\/(config\/json|data\/tokenizers\/hugging_face|checkpoint\/(manifest|safetensors))\.ipp$/)
+      fault("JSON is for config/json.ipp, data/tokenizers/hugging_face.ipp, checkpoint/manifest.ipp and checkpoint/safetensors.ipp")
     if (target ~ /^(iostream|regex)$/) fault("<" target "> is slow to include")
     if (target !~ /^ashlar\//) next
     if ((getline rest < ("include/" target)) < 0) fault(target " does not exist")
     close("include/" target)
 
-    if (from ~ /\.[hi]pp$/ && target ~ /\.cuh$/) fault("a .hpp is for host compilers: it includes no .cuh")
+    if (from ~ /\.[hi]pp$/ && target ~ /\.cuh$/ && from_path[2] != "emulator") fault("a .hpp is for host compilers: it includes no .cuh")
     if (target in umbrella && !(from in umbrella)) fault(target " is for users; include what is used")
     if (from in umbrella) next
     if (from_depth < 3 || !(from_path[2] in layer)) { fault("a folder without a layer; add it to tests/guards/layers.sh"); next }
@@ -43,6 +43,10 @@ grep -n '^ *# *include' $library /dev/null | awk '
         fault("ops/" from_path[3] " includes ops/" target_path[3])
     } else if (!(target_path[2] in layer)) {
       fault(target " is in a folder without a layer")
+    } else if (target_path[2] == "emulator") {
+      # The other half of what it stands for: device/cuda/simt.cuh includes emulator/simt.hpp, and nobody else does.
+      stem = from_path[4]; sub(/[.].*/, "", stem)
+      if (from !~ /^ashlar\/device\/cuda\// || target_path[3] != stem ".hpp") fault("includes " target "; device/cuda has what it models")
     } else if (layer[from_path[2]] <= layer[target_path[2]]) {
       fault(from_path[2] "/ includes " target_path[2] "/, which is not below it")
     }
@@ -50,10 +54,35 @@ grep -n '^ *# *include' $library /dev/null | awk '
 
 # Macros: one header defines them.
 grep -nE '^ *# *(define|undef) ' $library | grep -v '^include/ashlar/core/platform.hpp:' |
-  sed 's/$/   <- macros belong in core\/config.hpp/' >>"$faults" || true
+  sed 's/$/   <- macros belong in core\/platform.hpp/' >>"$faults" || true
 for file in $library; do
   [ "$(grep -c '^#pragma once' "$file")" = 1 ] || echo "$file: needs one #pragma once" >>"$faults"
 done
+
+# Comments: the files that they name are there, as seen from include/ashlar, from ROOT, from beside or from above; who
+# uses a file is not said, since it changes.
+awk '
+  function exists(path, line, found) {
+    if (!(path in known)) { found = (getline line < path) >= 0; close(path); known[path] = found }
+    return known[path]
+  }
+  FNR == 1 { head = ""; in_head = 1; beside = FILENAME; sub(/[^\/]*$/, "", beside); above = beside; sub(/[^\/]*\/$/, "", above) }
+  in_head && !/^\/\// {
+    in_head = 0
+    if (tolower(head) ~ /used by/) print FILENAME ": the head says who uses the file; drop it, say what to read next"
+  }
+  in_head { head = head substr($0, 3) }
+  {
+    if ((at = index($0, "//")) == 0) next
+    rest = substr($0, at + 2)
+    while (match(rest, /[A-Za-z0-9_.\/-]+\.(hpp|ipp|cuh|cpp|md|sh)/)) {
+      path = substr(rest, RSTART, RLENGTH); rest = substr(rest, RSTART + RLENGTH)
+      if (rest ~ /^[A-Za-z0-9_]/) continue
+      if (!exists("include/ashlar/" path) && !exists("include/" path) && !exists(path) && !exists(beside path) &&
+          !exists(above path) && !exists("tests/" path))
+        print FILENAME ":" FNR ": " path ", which a comment names, does not exist"
+    }
+  }' $library $(find tests -name '*.hpp') >>"$faults"
 
 # Sizes and names.
 for file in $(find include cmake examples tests benchmarks \( -name '*.hpp' -o -name '*.ipp' -o -name '*.cuh' -o -name '*.c*' \) 2>/dev/null); do

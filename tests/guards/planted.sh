@@ -11,8 +11,8 @@ failed=0
 expect() {
   local output
   rm -rf "$tree"/*
-  mkdir -p "$tree"/{cmake,examples,tests,benchmarks,docs} "$tree"/include/ashlar/{ops/{rope,router,elementwise},nn,optim,core,moe}
-  for header in nn/linear ops/rope/rope ops/router/router ops/elementwise/cpu moe/moe; do
+  mkdir -p "$tree"/{cmake,examples,tests,benchmarks,docs} "$tree"/include/ashlar/{ops/{rope,router,elementwise},nn,optim,core,moe,emulator}
+  for header in nn/linear ops/rope/rope ops/router/router ops/elementwise/cpu moe/moe emulator/simt; do
     echo '#pragma once' >"$tree/include/ashlar/$header.hpp"
   done
   echo '#pragma once' >"$tree/include/ashlar/ops/rope/cuda.cuh"
@@ -35,13 +35,17 @@ once='#pragma once\n'
 expect layers.sh include/ashlar/nn/linear.hpp '#include "ashlar/moe/moe.hpp"' 'nn/ includes moe/'
 expect layers.sh include/ashlar/config/field.hpp "$once#include \"ashlar/nn/linear.hpp\"" 'config/ includes nn/'
 expect layers.sh include/ashlar/ops/rope/rope.hpp '#include "ashlar/ops/router/router.hpp"' 'ops/rope includes ops/router'
+expect layers.sh include/ashlar/ops/rope/cuda.cuh '#include "ashlar/emulator/simt.hpp"' 'device/cuda has what it models'
 expect layers.sh include/ashlar/ops/rope/rope.hpp '#include "ashlar/ops/rope/cuda.cuh"' 'includes no .cuh'
 expect layers.sh include/ashlar/nn/linear.hpp '#include "ashlar/nn/missing.hpp"' 'does not exist'
 expect layers.sh include/ashlar/nn/linear.hpp '#include <Eigen/Core>' 'Eigen is for'
 expect layers.sh include/ashlar/nn/linear.hpp '#include <nlohmann/json.hpp>' 'JSON is for'
-expect layers.sh include/ashlar/ops/rope/cuda.cuh '#include <fmt/core.h>' 'does not belong here'
+expect layers.sh include/ashlar/ops/rope/cuda.cuh '#include <nlohmann/json.hpp>' 'does not belong here'
+expect layers.sh include/ashlar/nn/linear.hpp '#include <fmt/core.h>' 'does not belong here'
 expect layers.sh include/ashlar/nn/linear.hpp '#include <iostream>' 'slow to include'
 expect layers.sh include/ashlar/nn/linear.hpp '#define MAXIMUM 3' 'macros belong in'
+expect layers.sh include/ashlar/nn/linear.hpp '// Read next: models/block.hpp.' 'models/block.hpp, which a comment names, does not exist'
+expect layers.sh include/ashlar/nn/other.hpp "// Other. Used by\\n// nn/linear.hpp.\\n$once" 'the head says who uses the file'
 expect layers.sh include/ashlar/nn/other.hpp 'struct Other;' 'needs one #pragma once'
 expect layers.sh include/ashlar/nn/rope_utils.hpp "$once" 'name the concept'
 expect layers.sh include/ashlar/extra/thing.hpp "$once#include \"ashlar/nn/linear.hpp\"" 'a folder without a layer'

@@ -12,3 +12,5 @@ grep -q "^ashlar_DIR:PATH=$work/prefix" "$work/build/CMakeCache.txt"
 cmake --build "$work/build"
 "$work/build/consumer"
 "$work/build/consumer_of_compiled"
+# There is none where Boost.Context is not found.
+[ ! -x "$work/build/consumer_kernel" ] || "$work/build/consumer_kernel"

@@ -59,8 +59,8 @@ TEST_CASE("latent attention's parameters by name") {
   LatentSubject<Causal> s(sizes_of(7));
   std::vector<std::string> names;
   for (const auto& e : s.declarations.take()) names.push_back(e.info.name + " " + to_string(e.info.shape));
-  CHECK(names == std::vector<std::string>{"wkv_a.weight [10, 8]", "kv_norm.weight [6]", "wkv_b.weight [16, 6]",
-                                          "wo.weight [8, 10]", "wq_a.weight [7, 8]", "q_norm.weight [7]",
+  CHECK(names == std::vector<std::string>{"wkv_a.weight [10, 8]", "wq_a.weight [7, 8]", "kv_norm.weight [6]",
+                                          "wkv_b.weight [16, 6]", "wo.weight [8, 10]", "q_norm.weight [7]",
                                           "wq_b.weight [14, 7]"});
 }
 

@@ -16,7 +16,7 @@ ASHLAR_ONCE std::vector<Field> fields(GroupOptions& group) {
 
 ASHLAR_ONCE FieldList fields(Config& config) {
   auto& [job, model, training, parallelism, optimizer, lr_scheduler, checkpoint, metrics, activation_checkpoint,
-         validation, comm, generate, plan] = config;
+         validation, comm, lora, generate, plan, debug, tokenize] = config;
   FieldList list;
 
   list.section("job", "The run as a whole.");
@@ -30,7 +30,12 @@ ASHLAR_ONCE FieldList fields(Config& config) {
   list.field("dataset", &training.dataset,
              {.meaning = "source of tokens: a text, or random tokens", .check = one_of({"text", "random"})});
   list.field("dataset_path", &training.dataset_path,
-             {.meaning = "what dataset text reads: a file, or a folder of files"});
+             {.meaning = "what dataset text reads: a file, a folder of files, or tokens that `tokenize` wrote, "
+                         "X.safetensors"});
+  list.field("tokenizer", &training.tokenizer,
+             {.meaning = "how text becomes tokens, here and in evaluate and generate: a tokenizer.json, a tiktoken file, "
+                         "or a model's folder; empty: bytes. train writes the tokens of a text once, into "
+                         "job.dump_folder"});
   list.field("local_batch_size", &training.local_batch_size,
              {.unit = "sequences",
               .meaning = "batch of one data-parallel rank in one forward and backward pass",
@@ -49,6 +54,9 @@ ASHLAR_ONCE FieldList fields(Config& config) {
              {.meaning = "type that blocks compute in, one of those compiled in; master weights are float32 "
                          "(float64 under float64)",
               .check = one_of({"bfloat16", "float32", "float64"})});
+  list.field("unordered_sums", &training.unordered_sums,
+             {.meaning = "attention on Hopper GPUs adds the gradient of queries by atomics, in no order: faster, but the "
+                         "last bits differ from run to run"});
   list.field("seed", &training.seed,
              {.meaning = "initial weights and the order of the data are functions of it, on any layout",
               .check = at_least(0)});
@@ -187,6 +195,14 @@ ASHLAR_ONCE FieldList fields(Config& config) {
   list.field("train_timeout_seconds", &comm.train_timeout_seconds,
              {.unit = "seconds", .meaning = "after the first step", .check = at_least(1)});
 
+  list.section("lora", "Adapters of low rank beside frozen weights, in recipes with Weights<LowRank>.");
+  list.field("rank", &lora.rank, {.meaning = "of each adapter", .check = at_least(1)});
+  list.field("alpha", &lora.alpha,
+             {.meaning = "what an adapter adds to its weight is multiplied by alpha / rank", .check = above(0)});
+  list.field("targets", &lora.targets,
+             {.meaning = "the projections that have adapters, by name; * stands for any characters, as in "
+                         "layers.*.attention.wq"});
+
   list.section("generate", "What the subcommand generate writes.");
   list.field("prompt", &generate.prompt, {.meaning = "the text to continue"});
   list.field("tokens", &generate.tokens,
@@ -203,6 +219,25 @@ ASHLAR_ONCE FieldList fields(Config& config) {
               .meaning = "size of the run; -1: the product of the degrees",
               .check = at_least(1).or_exactly(-1)});
   list.field("json", &plan.json, {.meaning = "print JSON in place of a table"});
+
+  list.section("debug", "What train compares with another run, tensor by tensor.");
+  list.field("record", &debug.record,
+             {.meaning = "train, and write every observed tensor, gradient and weight of each step into this folder"});
+  list.field("compare", &debug.compare,
+             {.meaning = "train beside a reference, and stop at the first tensor that differs: `layout`, a run on "
+                         "debug.layout in this process, or a folder that debug.record has filled"});
+  list.field("layout", &debug.layout, {.meaning = "degrees of the reference, such as `tp=2,pp=2`; empty: one rank"});
+  list.field("tolerance", &debug.tolerance,
+             {.meaning = "relative difference that is allowed; 0: by the compute type, 6e-8, 1.4e-3 or 0.35",
+              .check = at_least(0)});
+
+  list.section("tokenize", "Between a text and a file of its tokens, for training.dataset_path.");
+  list.field("tokenizer", &tokenize.tokenizer,
+             {.meaning = "a tokenizer.json, a tiktoken file, or a model's folder; empty: bytes"});
+  list.field("input", &tokenize.input, {.meaning = "the text; with decode, the file of tokens"});
+  list.field("output", &tokenize.output,
+             {.meaning = "the file of tokens: safetensors with an int32 tensor tokens [N]; with decode, the text"});
+  list.field("decode", &tokenize.decode, {.meaning = "turn tokens back into text"});
 
   return list;
 }

@@ -8,14 +8,19 @@
 
 namespace ashlar::inline v0 {
 
-/// One device, one compute type, and the strategies compiled in: the one template parameter of modules.
-template <class D, class T, Strategies S = single>
+struct PlainWeights;  // nn/weights.hpp
+
+/// One device, one compute type, the strategies compiled in, and what weights are made of: the one template parameter
+/// of modules.
+template <class D, class T, Strategies S = single, class W = PlainWeights>
 struct Environment {
   using Device = D;
   /// What weights are multiplied in and activations are stored in.
   using Compute = T;
   /// What master weights, gradients, optimizer states and statistics are kept in.
   using Master = Acc<T>;
+  /// What the matrices of attention and feed-forward are: plain, or with adapters.
+  using Weights = W;
 
   template <class U>
   using ViewOf = TensorView<U, D>;

@@ -12,7 +12,7 @@
 #define ASHLAR_DEVICE inline
 #endif
 
-// ASHLAR_CUDA_EMULATED=1: the Cuda device runs on the SIMT emulator of tests/simt (set by the tests' build).
+// ASHLAR_CUDA_EMULATED=1: the Cuda device runs on the SIMT emulator (set by the target ashlar::emulator).
 #if !defined(ASHLAR_CUDA_EMULATED)
 #define ASHLAR_CUDA_EMULATED 0
 #endif
@@ -35,6 +35,11 @@
 #define ASHLAR_WITH_NCCL 0
 #endif
 
+// ASHLAR_WITH_TOKENIZERS=1: PCRE2 and utf8proc are there, and tokenizers of other models can be read.
+#if !defined(ASHLAR_WITH_TOKENIZERS)
+#define ASHLAR_WITH_TOKENIZERS 0
+#endif
+
 // ASHLAR_COMPILED: 0, the library is headers alone; 1, code that no recipe changes comes from a library that is
 // compiled once (ashlar_compile of the build); 2, this is that library. ASHLAR_INSTANCE stands before what it has: see
 // ashlar/instances.hpp.
@@ -47,6 +52,11 @@
 #define ASHLAR_INSTANCE extern template
 #endif
 
+// ASHLAR_INSTANCES(function, arguments...): its instances in float and bf16, whatever template arguments come first.
+#define ASHLAR_INSTANCES(function, ...)                                                                            \
+  ASHLAR_INSTANCE decltype(function<__VA_ARGS__ __VA_OPT__(, ) float>) function<__VA_ARGS__ __VA_OPT__(, ) float>; \
+  ASHLAR_INSTANCE decltype(function<__VA_ARGS__ __VA_OPT__(, ) bf16>) function<__VA_ARGS__ __VA_OPT__(, ) bf16>
+
 // ASHLAR_ONCE stands before the definitions of an .ipp: inline where headers include it, nothing where it is compiled
 // once.
 #if ASHLAR_COMPILED == 2
@@ -58,6 +68,28 @@
 // ASHLAR_BUILD: the build's identity, written into checkpoints.
 #if !defined(ASHLAR_BUILD)
 #define ASHLAR_BUILD "unknown"
+#endif
+
+// ASHLAR_ASAN, ASHLAR_TSAN: 1 where the program is compiled with that sanitizer.
+#if defined(__SANITIZE_ADDRESS__)
+#define ASHLAR_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ASHLAR_ASAN 1
+#endif
+#endif
+#if !defined(ASHLAR_ASAN)
+#define ASHLAR_ASAN 0
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define ASHLAR_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define ASHLAR_TSAN 1
+#endif
+#endif
+#if !defined(ASHLAR_TSAN)
+#define ASHLAR_TSAN 0
 #endif
 
 // ASHLAR_PRAGMA_OMP(directive): an OpenMP directive where OpenMP is on, nothing elsewhere.

@@ -1,6 +1,5 @@
 // Stage: a run of a model's layers, perhaps with what stands before them (embeddings) or behind (the output and its
-// loss), as one pipeline stage; one stage is the whole model. Used by train/trainer.hpp. Read next: models/stack.hpp,
-// models/model.hpp.
+// loss), as one pipeline stage; one stage is the whole model. Read next: models/stack.hpp, models/model.hpp.
 #pragma once
 
 #include <memory>
@@ -27,6 +26,7 @@ struct StepInput {
   bool training = true;
   Observer<D>* observer = nullptr;
   Routing assumed_routing = Routing::balanced;
+  bool unordered_sums = false;
 };
 
 template <Model M>
@@ -52,6 +52,7 @@ class Stage {
   Stage(const typename M::Sizes& sizes, const pipeline::StageLayers& range, const StageSetup<E>& setup)
       : sizes_(sizes), setup_(setup), shared_(setup, sizes), scratch_(setup.memory), loss_total_(setup.memory, {1}) {
     M::check(sizes, range);
+    first_layer_ = range.begin;
     declare(range);
     if (front_unit_) front_unit_->allocate(setup.memory, setup.queue, nullptr, nullptr);
     blocks_.allocate(setup.memory, setup.queue);
@@ -86,9 +87,15 @@ class Stage {
   /// After the optimizer: gathered parameters are stale, and routers rebalance.
   void finish_step() {
     for (Unit<E>* unit : units_) unit->invalidate();
+    std::vector<Communicator::ReduceView<D>> counts;
     blocks_.for_each_block([&](auto& block) {
-      if constexpr (requires { block.finish_step(setup_.queue, setup_.mesh.data_and_tensor()); })
-        block.finish_step(setup_.queue, setup_.mesh.data_and_tensor());
+      if constexpr (requires { block.take_counts(setup_.queue); })
+        if (const auto counted = block.take_counts(setup_.queue)) counts.push_back(counted);
+    });
+    if (!counts.empty())
+      setup_.mesh.data_and_tensor().template all_reduce_each<D>(setup_.queue, counts).wait(setup_.queue);
+    blocks_.for_each_block([&](auto& block) {
+      if constexpr (requires { block.finish_step(setup_.queue); }) block.finish_step(setup_.queue);
     });
   }
   /// [1]: the summed loss of this rank's rows in the step, where the stage has the output.
@@ -168,6 +175,7 @@ class Stage {
       return typename Declarations<E>::Place{mesh.coordinate(axis), mesh.degree(axis)};
     };
     Declarations<E> d(setup_.memory, setup_.queue, place(Axis::tp), place(Axis::ep));
+    d.adapt_by(setup_.lora);
     d.classify_by(setup_.classify);
     // The ends stay gathered for the step: the output is used last in forward and first in backward.
     const UnitOptions ends{false, false};
@@ -222,7 +230,11 @@ class Stage {
     c.count_routing = input_.training;
     c.observer = input_.observer;
     c.phase = phase;
+    c.micro_batch = index_t{setup_.mesh.dp_rank()} * input_.micro_batches + m;
+    c.micro_batches = index_t{setup_.mesh.dp_degree()} * input_.micro_batches;
+    c.first_layer = first_layer_;
     c.assumed_routing = input_.assumed_routing;
+    c.unordered_sums = input_.unordered_sums;
     return c;
   }
 
@@ -265,6 +277,7 @@ class Stage {
   }
 
   typename M::Sizes sizes_;
+  int first_layer_ = 0;
   StageSetup<E> setup_;
   typename M::Shared shared_;  // what the blocks read together
   std::unique_ptr<Front> front_;

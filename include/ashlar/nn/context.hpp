@@ -2,6 +2,7 @@
 // may use, what to keep, what to defer, and who watches. Read next: nn/linear.hpp, nn/swiglu.hpp.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <string>
@@ -67,8 +68,11 @@ class Context {
   KeyValueCache<E>* cache = nullptr;      // not null: generation, one pass after another
   Observer<Device>* observer = nullptr;
   Phase phase = Phase::forward;
+  index_t micro_batch = 0, micro_batches = 1;   // of the step's, over all ranks that share the batch
+  int first_layer = 0;                          // of the stage
   bool count_routing = false;                   // routers count tokens: in training, and once
   Routing assumed_routing = Routing::balanced;  // on Meta only
+  bool unordered_sums = false;                  // sums by atomics may differ in their last bits from run to run
 
   /// What the rows of a stream are.
   const Sequences<Device>& sequences(std::size_t stream = 0) const { return streams[stream]; }
@@ -116,14 +120,13 @@ class Context {
     return copy;
   }
 
-  /// Shows a tensor to the observer under the current path.
+  /// Shows a tensor to the observer under the current path. What routing has permuted has no place: mixtures of experts
+  /// show what goes in and what comes out.
   template <class T>
-  void observe(std::string_view name, const View<T>& x) {
+  void observe(std::string_view name, const View<T>& x, const Place& place) {
     if constexpr (Device::has_storage)
-      if (observer) [[unlikely]] {
-        const std::string full = path_ + std::string(name);
-        observer->see(queue, {full, phase, x.data(), dtype_of<T>, x.shape(), x.row_stride()});
-      }
+      if (observer) [[unlikely]]
+        show(path_ + std::string(name), dtype_of<T>, x.data(), x.shape(), x.row_stride(), place);
   }
   /// Names observed while it lives begin with `name` and a dot.
   class Path {
@@ -141,6 +144,35 @@ class Context {
   };
 
  private:
+  void show(const std::string& name, DType dtype, const void* data, const Shape& shape, index_t row_stride,
+            const Place& place) {
+    // The first of n elements in a dimension, and how many the micro-batch has.
+    struct Range {
+      index_t first, whole;
+    };
+    const auto range = [&](index_t n, std::optional<Axis> over) -> Range {
+      if (!over) return {0, n};
+      const Communicator& group = *over == Axis::ep ? expert_parallel : tensor_parallel;
+      return {n * group.rank(), n * group.size()};
+    };
+    const index_t columns = shape[-1], n = shape.count() / std::max(columns, index_t{1});
+    Range rows = range(n, place.rows_over);
+    if (place.rows_of_chunks > 0) rows = {place.first_row, place.rows_of_chunks};
+    const Range across = range(columns, place.columns_over);
+    observer->see(queue, {name,
+                          phase,
+                          data,
+                          dtype,
+                          shape,
+                          row_stride,
+                          {rows.whole * micro_batches, across.whole},
+                          {{rows.whole * micro_batch + rows.first, across.first}, {n, columns}},
+                          place.sum_over,
+                          tensor_parallel.rank() > 0 && place.rows_over != Axis::tp && place.columns_over != Axis::tp,
+                          micro_batch,
+                          first_layer});
+  }
+
   Arena<Device>* scratch_arena_;
   std::string path_;
 };

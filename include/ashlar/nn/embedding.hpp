@@ -1,4 +1,4 @@
-// Token embedding, its vocabulary cut over tp. Used by models/decoder.hpp.
+// Token embedding, its vocabulary cut over tp.
 #pragma once
 
 #include "ashlar/nn/sequence_parallel.hpp"

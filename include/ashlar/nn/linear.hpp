@@ -1,4 +1,5 @@
-// Linear: y = x W^T, the one place where weights are multiplied. Used by attention, feed-forward and the router's gate.
+// Linear: y = x W^T, one weight and its products with rows that this rank has. What exchanges rows around it is in
+// nn/column_parallel.hpp and nn/row_parallel.hpp: read those next.
 #pragma once
 
 #include "ashlar/nn/context.hpp"
@@ -26,6 +27,7 @@ class Linear {
     d.add(weight_, {concat(name, ".weight"), {out, in}, init, std::move(shards), false});
   }
 
+  /// Of this rank's part.
   index_t out_dim() const { return weight_.value.dim(0); }
 
   /// y [N, out] of x [N, in]; U is the compute type or the type that its sums are kept in.
@@ -34,6 +36,9 @@ class Linear {
     ops::matmul<T>(c.queue, x, ops::Transpose::no, weight_.value, ops::Transpose::yes, y);
   }
 
+  /// Of dy [N, out]: what the two products of backward read.
+  using Gradient = View<const T>;
+  Gradient gradient(Context<E>&, View<const T> dy) const { return dy; }
   /// dx [N, in] (+)= dy W.
   void input_gradient(Context<E>& c, View<const T> dy, View<T> dx, bool accumulate = false) const {
     ops::matmul<T>(c.queue, dy, ops::Transpose::no, weight_.value, ops::Transpose::no, dx, accumulate ? 1 : 0);

@@ -96,10 +96,11 @@ class OutputLoss {
   }
 
  private:
-  // A chunk's logits take about as much memory as eight rows of activations a token would; at least 256 rows.
+  // A chunk's logits take about as much memory as eight rows of activations a token would; at least 256 rows. Chunks
+  // are of about the same size, a multiple of 64, so that none is a remainder for which products run slowly.
   index_t chunk_rows(index_t n) const {
-    const index_t wanted = std::max<index_t>(256, 8 * n * weight_->value.dim(1) / weight_->value.dim(0));
-    return std::max<index_t>(1, std::min(n, wanted));
+    const index_t wanted = round_up(8 * n * weight_->value.dim(1) / weight_->value.dim(0) + 1, 256);
+    return std::max<index_t>(1, std::min(n, round_up(ceil_div(n, ceil_div(std::max<index_t>(n, 1), wanted)), 64)));
   }
 
   // Scratch whose rows begin at multiples of 64 elements: with a vocabulary of an odd size in between, products of
@@ -116,7 +117,8 @@ class OutputLoss {
     const Shape shape{x.rows(), weight_->value.dim(0)};
     auto logits = aligned_rows<A>(c, shape);
     ops::matmul<T>(c.queue, x, ops::Transpose::no, weight_->value, ops::Transpose::yes, logits);
-    c.observe("logits", logits);
+    c.observe("logits", logits,
+              {.columns_over = Axis::tp, .first_row = first_row, .rows_of_chunks = c.sequences().rows()});
     k.logits = logits;
     k.first_row = first_row;
     k.targets = targets.ids.range(first_row, x.rows());

@@ -4,6 +4,7 @@
 
 #include "ashlar/ops/adamw/cuda.cuh"
 #include "ashlar/ops/attention/cuda.cuh"
+#include "ashlar/ops/balance_loss/cuda.cuh"
 #include "ashlar/ops/conditioning/cuda.cuh"
 #include "ashlar/ops/cross_entropy/cuda.cuh"
 #include "ashlar/ops/elementwise/cuda.cuh"
@@ -11,6 +12,7 @@
 #include "ashlar/ops/gradient_norm/cuda.cuh"
 #include "ashlar/ops/grouped_gemm/cuda.cuh"
 #include "ashlar/ops/heads/cuda.cuh"
+#include "ashlar/ops/initial_values/cuda.cuh"
 #include "ashlar/ops/load_balance/cuda.cuh"
 #include "ashlar/ops/matmul/cuda.cuh"
 #include "ashlar/ops/modulation/cuda.cuh"

@@ -7,13 +7,11 @@
 #include <vector>
 
 #include "ashlar/config/config.hpp"
+#include "ashlar/config/name_pattern.hpp"
 #include "ashlar/core/platform.hpp"
 #include "ashlar/tensor/parameter.hpp"
 
 namespace ashlar::inline v0 {
-
-/// Whether `name` is `pattern`, in which * stands for any run of characters.
-bool matches_pattern(std::string_view pattern, std::string_view name);
 
 /// What groups need to know of a rule.
 struct RuleNote {

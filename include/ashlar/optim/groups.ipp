@@ -5,26 +5,6 @@
 
 namespace ashlar::inline v0 {
 
-ASHLAR_ONCE bool matches_pattern(std::string_view pattern, std::string_view name) {
-  // The last star takes one character more each time what follows it does not fit.
-  std::size_t p = 0, n = 0, star = pattern.npos, after_star = 0;
-  while (n < name.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      after_star = n;
-    } else if (p < pattern.size() && pattern[p] == name[n]) {
-      ++p;
-      ++n;
-    } else if (star != pattern.npos) {
-      p = star + 1;
-      n = ++after_star;
-    } else {
-      return false;
-    }
-  }
-  return pattern.find_first_not_of('*', p) == pattern.npos;
-}
-
 ASHLAR_ONCE ParameterGroups::ParameterGroups(const OptimizerConfig& config, std::vector<RuleNote> rules)
     : config_(config), rules_(std::move(rules)), counts_(config.groups.size() + rules_.size()) {
   if (config_.name.empty()) config_.name = rules_.front().name;

@@ -1,5 +1,5 @@
 // What a run reports: one record for each logged step, and the file DIR/metrics.jsonl that keeps them, a JSON object a
-// line. Over restarts the file has one line a step. Used by the trainer on one rank. Read next: report/progress.hpp.
+// line. Over restarts the file has one line a step. Read next: report/progress.hpp.
 #pragma once
 
 #include <charconv>
@@ -14,8 +14,9 @@
 #include <string_view>
 #include <system_error>
 
-#include "ashlar/core/platform.hpp"
 #include "ashlar/core/error.hpp"
+#include "ashlar/core/platform.hpp"
+#include "ashlar/report/expert_load.hpp"
 
 namespace ashlar::inline v0 {
 
@@ -33,6 +34,7 @@ struct StepMetrics {
   std::int64_t tokens = 0;             // trained on since step 1, all ranks, restarts included
   double elapsed_seconds = 0;          // since this run began to build its model
   std::optional<double> held_out_loss = {};  // where this step was validated
+  std::optional<ExpertLoad> experts = {};    // of this step, in mixtures of experts
 };
 
 namespace detail {

@@ -18,6 +18,12 @@ ASHLAR_ONCE std::string to_json_line(const StepMetrics& m) {
   detail::append_json_number(line, "data_loading", m.data_loading);
   detail::append_json_number(line, "tokens", m.tokens);
   detail::append_json_number(line, "elapsed_seconds", m.elapsed_seconds);
+  if (m.experts) {
+    detail::append_json_number(line, "expert_load_least", m.experts->least);
+    detail::append_json_number(line, "expert_load_most", m.experts->most);
+    detail::append_json_number(line, "expert_load_entropy", m.experts->entropy);
+    detail::append_json_number(line, "dropped_tokens", m.experts->dropped);
+  }
   if (m.held_out_loss) detail::append_json_number(line, "held_out_loss", *m.held_out_loss);
   return line + "}";
 }

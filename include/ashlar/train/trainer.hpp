@@ -14,6 +14,7 @@
 #include "ashlar/optim/lr_schedule.hpp"
 #include "ashlar/optim/optimize.hpp"
 #include "ashlar/parallel/pipeline/executor.hpp"
+#include "ashlar/report/expert_load.hpp"
 #include "ashlar/train/batch_upload.hpp"
 #include "ashlar/train/layout.hpp"
 
@@ -111,6 +112,37 @@ class Trainer {
     return summed_loss() * loss_scale_;
   }
 
+  /// How evenly the last step's tokens were spread over experts; nothing of a model without routers that count. Waits
+  /// for the device. Collective.
+  std::optional<ExpertLoad> expert_load() {
+    if constexpr (requires { sizes_.moe.top_k; }) {
+      std::vector<std::vector<double>> counts;  // of this rank's layers
+      for (auto& stage : stages_)
+        stage->blocks().for_each_block([&](auto& block) {
+          if constexpr (requires { block.expert_counts(); }) {
+            const auto on_device = block.expert_counts();
+            std::vector<std::int32_t> mine(static_cast<std::size_t>(on_device.count()));
+            D::download(queue_, mine.data(), on_device.data(), mine.size() * sizeof(std::int32_t));
+            counts.emplace_back(mine.begin(), mine.end());
+            mesh_.data_and_tensor().reduce_values(std::span<double>(counts.back()));
+          }
+        });
+      Communicator pipeline = mesh_.group(Axis::pp);
+      const double layers = pipeline.reduce_value(static_cast<double>(counts.size()));
+      if (layers == 0) return std::nullopt;
+      ExpertLoad load;
+      for (const auto& layer : counts)
+        load.add_layer(layer, static_cast<double>(batch_.global_rows * batch_.seq_len * sizes_.moe.top_k), layers);
+      load.least = -pipeline.reduce_value(-load.least, Reduce::max);
+      load.most = pipeline.reduce_value(load.most, Reduce::max);
+      load.entropy = pipeline.reduce_value(load.entropy);
+      load.dropped = pipeline.reduce_value(load.dropped);
+      return load;
+    } else {
+      return std::nullopt;
+    }
+  }
+
   // ---- state ----
 
   std::int64_t step_count() const { return step_; }
@@ -171,7 +203,10 @@ class Trainer {
       stages_.push_back(std::make_unique<Stage>(
           sizes_, layers[s],
           StageSetup<E>{memory_, queue_, mesh_, batch_.seq_len, keep_of<M>(config_.activation_checkpoint.mode), units,
-                        [this](ParameterInfo& info) { groups_.classify(info); }}));
+                        config_.lora, [this](ParameterInfo& info) {
+                          info.trainable &= E::Weights::trains(info);
+                          groups_.classify(info);
+                        }}));
       stages_.back()->initialize(static_cast<std::uint64_t>(config_.training.seed));
       stages_by_number_[s] = stages_.back().get();
     }
@@ -183,20 +218,26 @@ class Trainer {
   // Logical sizes are in the layouts; each stage knows its own. A frozen weight has no product for its gradient, the
   // third of three.
   void count_parameters() {
-    std::vector<double> counts(2);
+    std::vector<double> counts(3);
     for (auto& stage : stages_)
       for (Unit<E>* unit : stage->units())
         for (const auto& e : unit->layout().entries()) {
           const auto n = static_cast<double>(e.info.shape.count());
           counts[0] += n;
           counts[1] += n * M::multiplied(e.info, sizes_) * (e.info.trainable ? 1 : 2.0 / 3);
+          counts[2] += e.info.trainable ? n : 0;
         }
     counts.insert(counts.end(), groups_.counts().begin(), groups_.counts().end());
     if constexpr (D::has_storage) mesh_.group(Axis::pp).reduce_values(std::span<double>(counts));
     parameters_ = counts[0];
     multiplied_ = counts[1];
-    groups_.counts().assign(counts.begin() + 2, counts.end());
-    if (D::has_storage || mesh_.degree(Axis::pp) == 1) groups_.check_counts();
+    groups_.counts().assign(counts.begin() + 3, counts.end());
+    if (!D::has_storage && mesh_.degree(Axis::pp) > 1) return;
+    groups_.check_counts();
+    if (counts[2] == 0)
+      throw ConfigError(
+          "no parameter is trained: optimizer.groups freezes them all, or --lora.targets names no projection of the "
+          "model; \"*\" names all of them");
   }
 
   template <template <class> class Array>
@@ -221,6 +262,7 @@ class Trainer {
     input.training = training;
     input.observer = observer_;
     input.assumed_routing = assumed_routing_;
+    input.unordered_sums = config_.training.unordered_sums;
     for (auto& stage : stages_) stage->begin_step(input);
     (training ? *train_ : *evaluate_).run();
   }

@@ -1,5 +1,5 @@
-// A trainer's state as checkpoints see it: flat ranges, whatever the types and the device of what is in them. Used by
-// train/checkpointer.hpp. Read next: checkpoint/state.hpp.
+// A trainer's state as checkpoints see it: flat ranges, whatever the types and the device of what is in them. Read
+// next: checkpoint/state.hpp.
 #pragma once
 
 #include <memory>
@@ -75,6 +75,16 @@ std::vector<StateRange> buffer_state(Trainer<M>& trainer) {
       r.owned = trainer.mesh().data_and_tensor().rank() == 0 ? r.count : 0;
       state.push_back(std::move(r));
     }
+  return state;
+}
+
+/// The gradients of the last step, summed over ranks and not yet clipped. Valid until the next step begins.
+template <class M>
+std::vector<StateRange> gradient_state(Trainer<M>& trainer) {
+  std::vector<StateRange> state;
+  for (auto* unit : trainer.optimizer().units())
+    if (const UnitPart& part = unit->layout().trained(); part.size > 0)
+      state.push_back(detail::unit_range(trainer.queue(), *unit, part, unit->gradient(), "gradient."));
   return state;
 }
 

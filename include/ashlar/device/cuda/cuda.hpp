@@ -1,6 +1,6 @@
 // NVIDIA GPUs as a device. Only declarations: no CUDA header is needed to name Cuda, to hold its views or to call an
 // operation on it. What is declared here is defined in device/cuda/runtime.hpp, over the CUDA Toolkit
-// (ASHLAR_WITH_CUDA) or over the emulator of tests/simt (ASHLAR_CUDA_EMULATED). Read next: device/cuda/simt.cuh.
+// (ASHLAR_WITH_CUDA) or over the emulator (ASHLAR_CUDA_EMULATED). Read next: device/cuda/simt.cuh.
 #pragma once
 
 #include "ashlar/core/platform.hpp"

@@ -1,5 +1,5 @@
 // The instructions of Hopper (sm_90a), and of sm_80 the asynchronous ones: the only home of their inline PTX. Functions
-// of namespace ptx take no context: under nvcc each is an instruction, under the emulator (tests/simt) a model of it
+// of namespace ptx take no context: under nvcc each is an instruction, under the emulator a model of it
 // that checks its rules, so one kernel text serves both. The parts:
 //
 //   ptx/barrier.cuh     Barrier (mbarrier): init, arrive, arrive_expecting, wait by parity; address
@@ -99,7 +99,7 @@
 #include "ashlar/device/cuda/simt.cuh"
 
 #if ASHLAR_CUDA_EMULATED
-#include "simt/ptx.hpp"  // tests/simt: the same names, as models
+#include "ashlar/emulator/ptx.hpp"  // the same names, as models
 #elif defined(__CUDACC__)
 #include "ashlar/device/cuda/ptx/barrier.cuh"
 #include "ashlar/device/cuda/ptx/bulk_copy.cuh"

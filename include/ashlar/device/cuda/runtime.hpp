@@ -6,7 +6,7 @@
 #include "ashlar/device/cuda/cuda.hpp"
 
 #if ASHLAR_CUDA_EMULATED
-#include "simt/runtime.hpp"
+#include "ashlar/emulator/runtime.hpp"
 #elif ASHLAR_WITH_CUDA
 #include <cublasLt.h>
 #include <cuda_runtime_api.h>

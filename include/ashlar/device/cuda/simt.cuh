@@ -1,5 +1,5 @@
 // What a kernel body may use: thread indices, barriers, shuffles, votes, atomics, shared and global memory. A kernel
-// names nothing else of CUDA, so the same template compiles under nvcc and runs on the emulator of tests/simt, which
+// names nothing else of CUDA, so the same template compiles under nvcc and runs on the emulator (emulator/), which
 // checks every access. Read next: device/cuda/launch.cuh, then ops/rms_norm/cuda.cuh (a small kernel).
 //
 // A kernel is a struct:
@@ -32,7 +32,7 @@ struct NoShared {};
 }  // namespace ashlar::inline v0
 
 #if ASHLAR_CUDA_EMULATED
-#include "simt/simt.hpp"  // tests/simt: the same names, on fibers
+#include "ashlar/emulator/simt.hpp"  // the same names, on fibers
 #elif defined(__CUDACC__)
 
 namespace ashlar::inline v0 {
@@ -126,6 +126,10 @@ class Simt {
   template <class T>
   __device__ __forceinline__ T atomic_add(T* p, T value) const {
     return atomicAdd(p, value);
+  }
+  /// Onto p[0 .. 4), 16 bytes aligned, each sum by itself.
+  __device__ __forceinline__ void atomic_add(float* p, float a, float b, float c, float d) const {
+    asm volatile("red.global.add.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(p), "f"(a), "f"(b), "f"(c), "f"(d) : "memory");
   }
   template <class T>
   __device__ __forceinline__ T atomic_max(T* p, T value) const {

@@ -26,7 +26,7 @@ struct TensorMapShape {
 }  // namespace ashlar::inline v0
 
 #if ASHLAR_CUDA_EMULATED
-#include "simt/tensor_map.hpp"
+#include "ashlar/emulator/tensor_map.hpp"
 #elif defined(__CUDACC__)
 #include <cuda.h>
 #include <cuda_runtime_api.h>

@@ -1,5 +1,5 @@
 // The ends of a decoder: the embedding that begins its residual stream, and the norm, projection and loss that end it.
-// Used by models/decoder/decoder.hpp. Read next: nn/embedding.hpp, nn/output_loss.hpp.
+// Read next: nn/embedding.hpp, nn/output_loss.hpp.
 #pragma once
 
 #include "ashlar/models/stream.hpp"
@@ -23,7 +23,7 @@ class DecoderFront {
   template <class Batch>
   Residual<E> forward(Context<E>& c, const Batch&, Saved&) const {
     Residual<E> out{embedding_.forward(c)};
-    c.observe("tok_embeddings", out.x);
+    c.observe("tok_embeddings", out.x, {.rows_over = Axis::tp});
     return out;
   }
   template <class Batch>

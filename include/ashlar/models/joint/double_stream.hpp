@@ -70,7 +70,7 @@ class DoubleStreamBlock {
       const View f = feed_forward_[s].forward(c, normed, side.feed_forward);
       D::copy(c.queue, side.fed.data(), f.data(), static_cast<std::size_t>(f.count()) * sizeof(T));
       ops::add_gated<T, D>(c.queue, side.h, side.fed, vector(side, s, 5), of, y[s]);
-      c.observe("y", y[s]);
+      c.observe("y", y[s], {.rows_over = Axis::tp});
     }
     return out;
   }
@@ -117,9 +117,9 @@ class DoubleStreamBlock {
       modulation_[s].backward(c, dvectors[s], saved.active, dactive, s > 0);
     }
     ops::silu_backward<T, D>(c.queue, dactive, saved.condition, d.condition);
-    c.observe("image", d.image);
-    c.observe("text", d.text);
-    c.observe("condition", d.condition);
+    c.observe("image", d.image, {.rows_over = Axis::tp});
+    c.observe("text", d.text, {.rows_over = Axis::tp});
+    c.observe("condition", d.condition, {.sum_over = Axis::tp});
   }
 
  private:

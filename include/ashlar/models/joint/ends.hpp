@@ -1,5 +1,5 @@
 // The ends of a joint model: projections of latents, text and timestep that begin its stream, and the modulated norm,
-// projection and loss that end it. Used by models/joint/joint.hpp. Read next: models/joint/objective.hpp.
+// projection and loss that end it. Read next: models/joint/objective.hpp.
 #pragma once
 
 #include "ashlar/models/joint/batch.hpp"
@@ -46,9 +46,9 @@ class JointFront {
     time1_.forward(c, ConstView(features), saved.hidden);
     ops::silu<T, D>(c.queue, saved.hidden, active);
     time2_.forward(c, ConstView(active), out.condition);
-    c.observe("image_in", out.image);
-    c.observe("text_in", out.text);
-    c.observe("time_in", out.condition);
+    c.observe("image_in", out.image, {.rows_over = Axis::tp});
+    c.observe("text_in", out.text, {.rows_over = Axis::tp});
+    c.observe("time_in", out.condition, {});
     return out;
   }
   template <class Batch>
@@ -129,7 +129,7 @@ class JointBack {
     ArenaScope scope(c.scratch_arena());
     const View prediction = c.scratch(shape);
     out_.forward(c, ConstView(normed), prediction);
-    c.observe("prediction", prediction);
+    c.observe("prediction", prediction, {.rows_over = Axis::tp});
     auto losses = c.template scratch<A>({c.sequences().rows()});
     auto mine = tensor_parallel(c) ? c.template scratch<A>({rows}) : losses;
     const index_t first = sequence_rows(c, 0).first;

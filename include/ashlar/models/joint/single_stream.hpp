@@ -61,7 +61,7 @@ class SingleStreamBlock {
       const View f = feed_forward_.forward(c, side.norm.y, side.feed_forward);
       ops::add<T>(c.queue, side.branch, f, side.branch);
       ops::add_gated<T, D>(c.queue, x[s], side.branch, vector(saved, 2), sequence_rows(c, s), y[s]);
-      c.observe("y", y[s]);
+      c.observe("y", y[s], {.rows_over = Axis::tp});
     }
     return out;
   }
@@ -100,9 +100,9 @@ class SingleStreamBlock {
     const View dactive = c.scratch(d.condition.shape());
     modulation_.backward(c, dvectors, saved.active, dactive, false);
     ops::silu_backward<T, D>(c.queue, dactive, saved.condition, d.condition);
-    c.observe("image", d.image);
-    c.observe("text", d.text);
-    c.observe("condition", d.condition);
+    c.observe("image", d.image, {.rows_over = Axis::tp});
+    c.observe("text", d.text, {.rows_over = Axis::tp});
+    c.observe("condition", d.condition, {.sum_over = Axis::tp});
   }
 
  private:

@@ -66,9 +66,9 @@ class AttentionCore {
 
   /// Writes saved.out; with a cache, appends the keys and values to it and attends to all of it.
   void forward(Context<E>& c, const Rows& from, const Rows& to, Saved& saved) const {
-    c.observe("query", saved.query);
-    c.observe("key", saved.key);
-    c.observe("value", saved.value);
+    c.observe("query", saved.query, {.columns_over = Axis::tp});
+    c.observe("key", saved.key, {.columns_over = Axis::tp});
+    c.observe("value", saved.value, {.columns_over = Axis::tp});
     ops::AttentionShape s = shape(from, to);
     ConstView key = saved.key, value = saved.value;
     if (c.cache) {
@@ -83,7 +83,7 @@ class AttentionCore {
     const index_t capacity = c.cache ? c.cache->capacity : to.len;
     ops::attention<M, T, D>(c.queue, s, detail::mask_state<M>(to, capacity, sizes_.local), {saved.query, key, value},
                             {saved.out, saved.lse});
-    c.observe("out", saved.out);
+    c.observe("out", saved.out, {.columns_over = Axis::tp});
   }
 
   /// The gradients of queries, keys and values, written whole.
@@ -93,9 +93,11 @@ class AttentionCore {
     const ops::AttentionShape s = shape(from, to);
     auto delta = c.template scratch<typename E::Master>({saved.lse.count()});
     ops::attention_delta<T, D>(c.queue, s, saved.out, dout, delta);
+    const bool adds = c.unordered_sums && !c.computes_in_master();
+    auto query_sums = c.template scratch<typename E::Master>({adds ? ops::attention_query_sums<D>(s) : 0});
     ops::attention_backward<M, T, D>(c.queue, s, detail::mask_state<M>(to, to.len, sizes_.local),
                                      {saved.query, saved.key, saved.value}, saved.lse, delta, dout,
-                                     {dquery, dkey, dvalue});
+                                     {dquery, dkey, dvalue}, false, query_sums);
   }
 
  private:
@@ -115,7 +117,8 @@ class AttentionCore {
     auto& layer = c.cache->layers[static_cast<std::size_t>(layer_)];
     for (index_t b = 0; b < rows.count; ++b) {
       const index_t at = b * c.cache->capacity + c.cache->length;
-      for (const auto& [from, to] : {std::pair(saved.key, layer.key.view()), {saved.value, layer.value.view()}})
+      for (const auto& [from, to] :
+           {std::pair(saved.key, layer.key.view()), std::pair(saved.value, layer.value.view())})
         D::copy(c.queue, to.rows(at, 1).data(), from.rows(b * rows.len, 1).data(),
                 static_cast<std::size_t>(rows.len * from.cols()) * sizeof(T));
     }

@@ -8,8 +8,8 @@
 #include "ashlar/nn/attention/core.hpp"
 #include "ashlar/nn/attention/kinds.hpp"
 #include "ashlar/nn/attention/sizes.hpp"
-#include "ashlar/nn/linear.hpp"
-#include "ashlar/nn/sequence_parallel.hpp"
+#include "ashlar/nn/column_parallel.hpp"
+#include "ashlar/nn/row_parallel.hpp"
 
 namespace ashlar::inline v0 {
 
@@ -24,9 +24,10 @@ class CrossAttention {
   using Core = AttentionCore<E, M>;
 
   struct Saved {
-    ConstView x, memory;          // [Nx / tp, dim], [Nm / tp, memory_dim], the caller's
-    typename Core::Saved core;    // of this rank's heads
-    ConstView all_x, all_memory;  // of all ranks, recomputable
+    ConstView x, memory;        // [Nx / tp, dim], [Nm / tp, memory_dim], the caller's
+    typename Core::Saved core;  // of this rank's heads
+    typename ColumnParallel<E, 1>::Saved from;
+    typename ColumnParallel<E, 2>::Saved to;
   };
 
   /// `memory_dim`: the width of the other stream. `depth_std` initialises wo.
@@ -34,11 +35,9 @@ class CrossAttention {
       : core_({s.num_heads / d.degree(Axis::tp), s.num_kv_heads / d.degree(Axis::tp), s.head_dim, s.head_dim,
                1.0 / std::sqrt(static_cast<double>(s.head_dim)), s.local},
               0),
-        wq_(d, "wq", s.num_heads * s.head_dim, s.dim, LinearKind::column_parallel, initializer()),
-        wk_(d, "wk", s.num_kv_heads * s.head_dim, memory_dim, LinearKind::column_parallel, initializer()),
-        wv_(d, "wv", s.num_kv_heads * s.head_dim, memory_dim, LinearKind::column_parallel, initializer()),
-        wo_(d, "wo", s.dim, s.num_heads * s.head_dim, LinearKind::row_parallel,
-            Initializer::truncated_normal(depth_std, 2)) {
+        from_(d, s.dim, {{{"wq", s.num_heads * s.head_dim}}}),
+        to_(d, memory_dim, {{{"wk", s.num_kv_heads * s.head_dim}, {"wv", s.num_kv_heads * s.head_dim}}}),
+        out_(d, "wo", s.dim, s.num_heads * s.head_dim, depth_std) {
     if (s.num_heads % d.degree(Axis::tp) != 0 || s.num_kv_heads % d.degree(Axis::tp) != 0)
       throw ConfigError(concat("--parallelism.tensor_parallel_degree ", d.degree(Axis::tp), " must divide the ",
                                s.num_heads, " heads and the ", s.num_kv_heads, " key-value heads"));
@@ -46,54 +45,44 @@ class CrossAttention {
 
   /// y [Nx / tp, dim], in scratch.
   View forward(Context<E>& c, ConstView x, ConstView memory, Saved& saved) const {
-    View y = c.scratch({x.rows(), x.cols()});
+    View y = c.scratch(x.shape());
     saved.x = x;
     saved.memory = memory;
     core_.allocate(c, c.sequences(0), c.sequences(1), saved.core);
-    recompute(c, saved);
-    wq_.forward(c, saved.all_x, saved.core.query);
-    wk_.forward(c, saved.all_memory, saved.core.key);
-    wv_.forward(c, saved.all_memory, saved.core.value);
+    from_.forward(c, x, {saved.core.query}, saved.from);
+    to_.forward(c, memory, {saved.core.key, saved.core.value}, saved.to);
     core_.forward(c, c.sequences(0), c.sequences(1), saved.core);
-    sum_rows(c, y, [&](View target) { wo_.forward(c, ConstView(saved.core.out), target); });
+    out_.forward(c, saved.core.out, y);
     return y;
   }
-  /// Makes all_x and all_memory again; saved.x and saved.memory must be valid.
+  /// Makes the inputs of all ranks again; saved.x and saved.memory must be valid.
   void recompute(Context<E>& c, Saved& saved) const {
-    saved.all_x = all_rows(c, saved.x);
-    saved.all_memory = all_rows(c, saved.memory);
+    from_.recompute(c, saved.x, saved.from);
+    to_.recompute(c, saved.memory, saved.to);
   }
 
   /// The gradients of x and of memory, in scratch; accumulates the weight gradients.
   std::pair<View, View> backward(Context<E>& c, ConstView dy, const Saved& saved) {
-    View dx = c.scratch(dy.shape()), dmemory = c.scratch({saved.memory.rows(), saved.memory.cols()});
+    View dx = c.scratch(dy.shape()), dmemory = c.scratch(saved.memory.shape());
     ArenaScope scope(c.scratch_arena());
-    const ConstView dy_all = all_gradient_rows(c, dy);
     View dq = c.operand(saved.core.query.shape()), dk = c.operand(saved.core.key.shape()),
          dv = c.operand(saved.core.value.shape());
     {
       ArenaScope inner(c.scratch_arena());
       View dout = c.scratch(saved.core.out.shape());
-      wo_.input_gradient(c, dy_all, dout);
-      wo_.weight_gradient(c, dy_all, saved.core.out);
+      out_.backward(c, dy, saved.core.out, dout);
       core_.backward(c, c.sequences(0), c.sequences(1), dout, saved.core, dq, dk, dv);
     }
-    wq_.weight_gradient(c, dq, saved.all_x);
-    wk_.weight_gradient(c, dk, saved.all_memory);
-    wv_.weight_gradient(c, dv, saved.all_memory);
-    sum_rows(c, dx, [&](View target) { wq_.input_gradient(c, dq, target); });
-    sum_rows(c, dmemory, [&](View target) {
-      wk_.input_gradient(c, dk, target);
-      wv_.input_gradient(c, dv, target, true);
-    });
+    from_.backward(c, {dq}, saved.from, dx);
+    to_.backward(c, {dk, dv}, saved.to, dmemory);
     return {dx, dmemory};
   }
 
  private:
-  static Initializer initializer() { return Initializer::truncated_normal(0.02, 2); }
-
   Core core_;
-  Linear<E> wq_, wk_, wv_, wo_;
+  ColumnParallel<E, 1> from_;
+  ColumnParallel<E, 2> to_;
+  RowParallel<E> out_;
 };
 
 }  // namespace ashlar::inline v0

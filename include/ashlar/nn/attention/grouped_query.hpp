@@ -9,8 +9,9 @@
 #include "ashlar/nn/attention/kinds.hpp"
 #include "ashlar/nn/attention/rope_table.hpp"
 #include "ashlar/nn/attention/sizes.hpp"
-#include "ashlar/nn/linear.hpp"
-#include "ashlar/nn/sequence_parallel.hpp"
+#include "ashlar/nn/column_parallel.hpp"
+#include "ashlar/nn/row_parallel.hpp"
+#include "ashlar/ops/elementwise/elementwise.hpp"
 #include "ashlar/ops/rope/rope.hpp"
 
 namespace ashlar::inline v0 {
@@ -23,13 +24,15 @@ class GroupedQueryAttention {
   using ConstView = typename E::ConstView;
   using Core = AttentionCore<E, M>;
   using Sizes = GroupedQuerySizes;
-  using NormOfHeads = std::conditional_t<std::is_same_v<Norm, HeadNorm>, HeadRmsNorm<E>, NoHeadNorm<E>>;
+  using NormOfHeads =
+      std::conditional_t<std::is_same_v<Norm, HeadNorm>, HeadRmsNorm<E>,
+                         std::conditional_t<std::is_same_v<Norm, LengthNorm>, HeadLengthNorm<E>, NoHeadNorm<E>>>;
 
   struct Saved {
     ConstView x;                // [N / tp, dim], the caller's
     typename Core::Saved core;  // of this rank's heads
     typename NormOfHeads::Saved query_norm, key_norm;
-    ConstView all;  // [N, dim], recomputable: x of all ranks
+    typename ColumnParallel<E, 3>::Saved in;
   };
 
   /// `layer` numbers the layers that have a cache. `rope` is the stage's table, of width head_dim. `depth_std`
@@ -38,72 +41,62 @@ class GroupedQueryAttention {
       : sizes_(checked(s, d.degree(Axis::tp))),
         rope_(&rope),
         core_({s.num_heads / d.degree(Axis::tp), s.num_kv_heads / d.degree(Axis::tp), s.head_dim, s.head_dim,
-               1.0 / std::sqrt(static_cast<double>(s.head_dim)), s.local},
+               rope.score_scale() / std::sqrt(static_cast<double>(s.head_dim)), s.local},
               layer),
-        wq_(d, "wq", s.num_heads * s.head_dim, s.dim, LinearKind::column_parallel,
-            Initializer::truncated_normal(0.02, 2)),
-        wk_(d, "wk", s.num_kv_heads * s.head_dim, s.dim, LinearKind::column_parallel,
-            Initializer::truncated_normal(0.02, 2)),
-        wv_(d, "wv", s.num_kv_heads * s.head_dim, s.dim, LinearKind::column_parallel,
-            Initializer::truncated_normal(0.02, 2)),
-        wo_(d, "wo", s.dim, s.num_heads * s.head_dim, LinearKind::row_parallel,
-            Initializer::truncated_normal(depth_std, 2)),
-        query_norm_(d, "q_norm", s.head_dim, s.norm_eps),
-        key_norm_(d, "k_norm", s.head_dim, s.norm_eps) {}
+        in_(d, s.dim,
+            {{{"wq", s.num_heads * s.head_dim},
+              {"wk", s.num_kv_heads * s.head_dim},
+              {"wv", s.num_kv_heads * s.head_dim}}}),
+        out_(d, "wo", s.dim, s.num_heads * s.head_dim, depth_std),
+        query_norm_(d, "q_norm", s),
+        key_norm_(d, "k_norm", s) {}
 
   const Core& core() const { return core_; }
 
   /// y [N / tp, dim] of x [N / tp, dim], in scratch.
   View forward(Context<E>& c, ConstView x, Saved& saved) const {
-    View y = c.scratch({x.rows(), x.cols()});
+    View y = c.scratch(x.shape());
     saved.x = x;
     const auto& rows = c.sequences();
     core_.allocate(c, rows, rows, saved.core);
-    saved.all = all_rows(c, saved.x);
-    wq_.forward(c, saved.all, query_norm_.input(c, saved.core.query, saved.query_norm));
-    wk_.forward(c, saved.all, key_norm_.input(c, saved.core.key, saved.key_norm));
-    wv_.forward(c, saved.all, saved.core.value);
+    in_.forward(c, x,
+                {query_norm_.input(c, saved.core.query, saved.query_norm),
+                 key_norm_.input(c, saved.core.key, saved.key_norm), saved.core.value},
+                saved.in);
     const index_t begin = c.cache ? c.cache->length : 0;
     query_norm_.forward(c, saved.core.query, saved.query_norm);
     key_norm_.forward(c, saved.core.key, saved.key_norm);
     turn(c, saved.core.query, begin, ops::Direction::forward);
     turn(c, saved.core.key, begin, ops::Direction::forward);
+    scale_queries(c, saved.core.query, begin);
     core_.forward(c, rows, rows, saved.core);
-    sum_rows(c, y, [&](View target) { wo_.forward(c, ConstView(saved.core.out), target); });
+    out_.forward(c, saved.core.out, y);
     return y;
   }
-  /// Makes `all` again; saved.x must be valid.
-  void recompute(Context<E>& c, Saved& saved) const { saved.all = all_rows(c, saved.x); }
+  /// Makes the input of all ranks again; saved.x must be valid.
+  void recompute(Context<E>& c, Saved& saved) const { in_.recompute(c, saved.x, saved.in); }
 
   /// dx [N / tp, dim] of dy [N / tp, dim], in scratch; accumulates the weight gradients.
   View backward(Context<E>& c, ConstView dy, const Saved& saved) {
-    View dx = c.scratch({dy.rows(), dy.cols()});
+    View dx = c.scratch(dy.shape());
     ArenaScope scope(c.scratch_arena());
-    const ConstView dy_all = all_gradient_rows(c, dy);
     View dq = c.operand(saved.core.query.shape()), dk = c.operand(saved.core.key.shape()),
          dv = c.operand(saved.core.value.shape());
     {
       ArenaScope inner(c.scratch_arena());
       View dout = c.scratch(saved.core.out.shape());
-      wo_.input_gradient(c, dy_all, dout);
-      wo_.weight_gradient(c, dy_all, saved.core.out);
+      out_.backward(c, dy, saved.core.out, dout);
       core_.backward(c, c.sequences(), c.sequences(), dout, saved.core, dq, dk, dv);
     }
+    scale_queries(c, dq, 0);
     turn(c, dq, 0, ops::Direction::backward);
     turn(c, dk, 0, ops::Direction::backward);
     query_norm_.backward(c, dq, saved.query_norm);
     key_norm_.backward(c, dk, saved.key_norm);
-    c.observe("query", dq);
-    c.observe("key", dk);
-    c.observe("value", dv);
-    wq_.weight_gradient(c, dq, saved.all);
-    wk_.weight_gradient(c, dk, saved.all);
-    wv_.weight_gradient(c, dv, saved.all);
-    sum_rows(c, dx, [&](View target) {
-      wq_.input_gradient(c, dq, target);
-      wk_.input_gradient(c, dk, target, true);
-      wv_.input_gradient(c, dv, target, true);
-    });
+    c.observe("query", dq, {.columns_over = Axis::tp});
+    c.observe("key", dk, {.columns_over = Axis::tp});
+    c.observe("value", dv, {.columns_over = Axis::tp});
+    in_.backward(c, {dq, dk, dv}, saved.in, dx);
     return dx;
   }
 
@@ -122,10 +115,21 @@ class GroupedQueryAttention {
           {c.sequences().len, begin, {}}, rope_->view(), direction);
   }
 
+  // Rows of x [N, heads * head_dim], or of its gradient, by their positions' scales.
+  void scale_queries(Context<E>& c, View x, index_t begin) const {
+    if constexpr (std::is_same_v<Positions, ScaledQueries>) {
+      const auto scales = rope_->query_scales();
+      const index_t len = c.sequences().len;
+      for (index_t b = 0; scales && b < c.sequences().count; ++b)
+        ops::scale_rows<typename E::Compute, D>(c.queue, x.rows(b * len, len), scales.range(begin, len));
+    }
+  }
+
   Sizes sizes_;
   const RopeTable<E>* rope_;
   Core core_;
-  Linear<E> wq_, wk_, wv_, wo_;
+  ColumnParallel<E, 3> in_;
+  RowParallel<E> out_;
   NormOfHeads query_norm_, key_norm_;
 };
 

@@ -7,8 +7,8 @@
 
 #include "ashlar/nn/attention/core.hpp"
 #include "ashlar/nn/attention/sizes.hpp"
-#include "ashlar/nn/linear.hpp"
-#include "ashlar/nn/sequence_parallel.hpp"
+#include "ashlar/nn/column_parallel.hpp"
+#include "ashlar/nn/row_parallel.hpp"
 
 namespace ashlar::inline v0 {
 
@@ -23,15 +23,15 @@ class JointAttention {
   using ConstView = typename E::ConstView;
   using Core = AttentionCore<E, Bidirectional>;
 
-  /// A view of the image's rows and one of the text's.
+  /// A view of the image's rows and one of the text's, or what else there is of both.
   template <class V>
   struct Pair {
     V image, text;
   };
   struct Saved {
     Pair<ConstView> x;          // [Ni / tp, dim], [Nt / tp, dim], the caller's
-    Pair<ConstView> all;        // of all ranks, recomputable
     typename Core::Saved core;  // of this rank's heads, over the rows of both
+    Pair<typename ColumnParallel<E, 3>::Saved> in;
   };
 
   /// `shared`: the text has the image's weights. `depth_std` initialises wo.
@@ -51,30 +51,30 @@ class JointAttention {
     const auto rows = joint(c);
     saved.x = x;
     core_.allocate(c, rows, rows, saved.core);
-    recompute(c, saved);
     {
       ArenaScope scope(c.scratch_arena());
-      Pair<View> part{c.scratch({c.sequences(0).rows(), saved.core.query.cols()}),
-                      c.scratch({c.sequences(1).rows(), saved.core.query.cols()})};
-      for (const auto& [weight, to] : {std::pair(&Projections::wq, saved.core.query),
-                                       {&Projections::wk, saved.core.key},
-                                       {&Projections::wv, saved.core.value}}) {
-        (image_.*weight).forward(c, saved.all.image, part.image);
-        (text().*weight).forward(c, saved.all.text, part.text);
-        join(c, part, to);
-      }
+      const auto parts = [&](index_t n) -> std::array<View, 3> {
+        const Shape shape{n, saved.core.query.cols()};
+        return {c.scratch(shape), c.scratch(shape), c.scratch(shape)};
+      };
+      const auto image = parts(c.sequences(0).rows()), text = parts(c.sequences(1).rows());
+      image_.in.forward(c, x.image, image, saved.in.image);
+      of_text().in.forward(c, x.text, text, saved.in.text);
+      const std::array both{saved.core.query, saved.core.key, saved.core.value};
+      for (std::size_t i = 0; i < 3; ++i) join(c, {image[i], text[i]}, both[i]);
     }
     core_.forward(c, rows, rows, saved.core);
     ArenaScope scope(c.scratch_arena());
     Pair<View> out{c.scratch({c.sequences(0).rows(), saved.core.out.cols()}),
                    c.scratch({c.sequences(1).rows(), saved.core.out.cols()})};
     split(c, saved.core.out, out);
-    sum_rows(c, y.image, [&](View target) { image_.wo.forward(c, ConstView(out.image), target); });
-    sum_rows(c, y.text, [&](View target) { text().wo.forward(c, ConstView(out.text), target); });
+    image_.out.forward(c, out.image, y.image);
+    of_text().out.forward(c, out.text, y.text);
   }
-  /// Makes saved.all again; saved.x must be valid.
+  /// Makes the inputs of all ranks again; saved.x must be valid.
   void recompute(Context<E>& c, Saved& saved) const {
-    saved.all = {all_rows(c, saved.x.image), all_rows(c, saved.x.text)};
+    image_.in.recompute(c, saved.x.image, saved.in.image);
+    of_text().in.recompute(c, saved.x.text, saved.in.text);
   }
 
   /// Writes dx; accumulates the weight gradients.
@@ -85,54 +85,38 @@ class JointAttention {
     const auto operands = [&] {
       return Pair<View>{c.operand({c.sequences(0).rows(), width}), c.operand({c.sequences(1).rows(), width})};
     };
-    const Pair<ConstView> dy_all{all_gradient_rows(c, dy.image), all_gradient_rows(c, dy.text)};
     const Pair<View> out = operands(), dq = operands(), dk = operands(), dv = operands();
     split(c, saved.core.out, out);
-    image_.wo.weight_gradient(c, dy_all.image, out.image);
-    text().wo.weight_gradient(c, dy_all.text, out.text);
     {
       ArenaScope inner(c.scratch_arena());
       const Shape shape = saved.core.query.shape();
       View dquery = c.scratch(shape), dkey = c.scratch(shape), dvalue = c.scratch(shape), dout = c.scratch(shape);
       const Pair<View> part{c.scratch(out.image.shape()), c.scratch(out.text.shape())};
-      image_.wo.input_gradient(c, dy_all.image, part.image);
-      text().wo.input_gradient(c, dy_all.text, part.text);
+      image_.out.backward(c, dy.image, out.image, part.image);
+      of_text().out.backward(c, dy.text, out.text, part.text);
       join(c, part, dout);
       core_.backward(c, rows, rows, dout, saved.core, dquery, dkey, dvalue);
       split(c, dquery, dq);
       split(c, dkey, dk);
       split(c, dvalue, dv);
     }
-    image_.backward(c, dq.image, dk.image, dv.image, saved.all.image, dx.image);
-    text().backward(c, dq.text, dk.text, dv.text, saved.all.text, dx.text);
+    image_.in.backward(c, {dq.image, dk.image, dv.image}, saved.in.image, dx.image);
+    of_text().in.backward(c, {dq.text, dk.text, dv.text}, saved.in.text, dx.text);
   }
 
  private:
   // What turns a stream's rows into queries, keys and values, and what attention found back into them.
   struct Projections {
     Projections(Declarations<E> d, const GroupedQuerySizes& s, double depth_std)
-        : wq(d, "wq", s.num_heads * s.head_dim, s.dim, LinearKind::column_parallel, initializer()),
-          wk(d, "wk", s.num_heads * s.head_dim, s.dim, LinearKind::column_parallel, initializer()),
-          wv(d, "wv", s.num_heads * s.head_dim, s.dim, LinearKind::column_parallel, initializer()),
-          wo(d, "wo", s.dim, s.num_heads * s.head_dim, LinearKind::row_parallel,
-             Initializer::truncated_normal(depth_std, 2)) {}
-    static Initializer initializer() { return Initializer::truncated_normal(0.02, 2); }
-
-    void backward(Context<E>& c, ConstView dq, ConstView dk, ConstView dv, ConstView all, View dx) {
-      wq.weight_gradient(c, dq, all);
-      wk.weight_gradient(c, dk, all);
-      wv.weight_gradient(c, dv, all);
-      sum_rows(c, dx, [&](View target) {
-        wq.input_gradient(c, dq, target);
-        wk.input_gradient(c, dk, target, true);
-        wv.input_gradient(c, dv, target, true);
-      });
-    }
-    Linear<E> wq, wk, wv, wo;
+        : in(d, s.dim,
+             {{{"wq", s.num_heads * s.head_dim}, {"wk", s.num_heads * s.head_dim}, {"wv", s.num_heads * s.head_dim}}}),
+          out(d, "wo", s.dim, s.num_heads * s.head_dim, depth_std) {}
+    ColumnParallel<E, 3> in;
+    RowParallel<E> out;
   };
 
-  const Projections& text() const { return text_ ? *text_ : image_; }
-  Projections& text() { return text_ ? *text_ : image_; }
+  const Projections& of_text() const { return text_ ? *text_ : image_; }
+  Projections& of_text() { return text_ ? *text_ : image_; }
 
   // The rows of both: of each sequence its text, then its image.
   static Sequences<D> joint(const Context<E>& c) {

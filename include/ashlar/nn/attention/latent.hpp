@@ -10,9 +10,9 @@
 #include "ashlar/nn/attention/kinds.hpp"
 #include "ashlar/nn/attention/rope_table.hpp"
 #include "ashlar/nn/attention/sizes.hpp"
-#include "ashlar/nn/linear.hpp"
+#include "ashlar/nn/column_parallel.hpp"
 #include "ashlar/nn/rms_norm.hpp"
-#include "ashlar/nn/sequence_parallel.hpp"
+#include "ashlar/nn/row_parallel.hpp"
 #include "ashlar/ops/heads/heads.hpp"
 #include "ashlar/ops/rope/rope.hpp"
 
@@ -34,7 +34,7 @@ class LatentAttention {
   struct Saved {
     ConstView x;                // [N / tp, dim], the caller's
     typename Core::Saved core;  // of this rank's heads
-    ConstView all;              // [N, dim], recomputable: x of all ranks
+    typename ColumnParallel<E, 2>::Saved in;
     typename RmsNorm<E>::Saved latent_norm, query_norm;
   };
 
@@ -44,41 +44,47 @@ class LatentAttention {
       : sizes_(checked(s, d.degree(Axis::tp))),
         heads_(s.num_heads / d.degree(Axis::tp)),
         rope_(&rope),
-        core_({heads_, heads_, s.head_dim(), s.value_dim,
-               s.scale > 0 ? s.scale : 1 / std::sqrt(static_cast<double>(s.head_dim())), s.local},
-              layer),
-        wkv_a_(d, "wkv_a", s.key_value_rank + s.rope_dim, s.dim, LinearKind::replicated, initializer()),
+        core_(
+            {heads_, heads_, s.head_dim(), s.value_dim,
+             rope.score_scale() * (s.scale > 0 ? s.scale : 1 / std::sqrt(static_cast<double>(s.head_dim()))), s.local},
+            layer),
+        in_(d, s.dim,
+            {{{"wkv_a", s.key_value_rank + s.rope_dim, initializer(), LinearKind::replicated},
+              s.query_rank > 0 ? ColumnWeight{"wq_a", s.query_rank, initializer(), LinearKind::replicated}
+                               : ColumnWeight{"wq", s.num_heads * s.head_dim()}}}),
         kv_norm_(d, "kv_norm", s.key_value_rank, s.norm_eps),
         wkv_b_(d, "wkv_b", s.num_heads * (s.nope_dim + s.value_dim), s.key_value_rank, LinearKind::column_parallel,
                initializer()),
-        wo_(d, "wo", s.dim, s.num_heads * s.value_dim, LinearKind::row_parallel,
-            Initializer::truncated_normal(depth_std, 2)) {
-    if (s.query_rank > 0) {
-      wq_a_.emplace(d, "wq_a", s.query_rank, s.dim, LinearKind::replicated, initializer());
-      q_norm_.emplace(d, "q_norm", s.query_rank, s.norm_eps);
-    }
-    wq_.emplace(d, s.query_rank > 0 ? "wq_b" : "wq", s.num_heads * s.head_dim(),
-                s.query_rank > 0 ? s.query_rank : s.dim, LinearKind::column_parallel, initializer());
+        out_(d, "wo", s.dim, s.num_heads * s.value_dim, depth_std) {
+    if (s.query_rank == 0) return;
+    q_norm_.emplace(d, "q_norm", s.query_rank, s.norm_eps);
+    wq_b_.emplace(d, "wq_b", s.num_heads * s.head_dim(), s.query_rank, LinearKind::column_parallel, initializer());
   }
 
   const Core& core() const { return core_; }
 
   /// y [N / tp, dim] of x [N / tp, dim], in scratch.
   View forward(Context<E>& c, ConstView x, Saved& saved) const {
-    View y = c.scratch({x.rows(), x.cols()});
+    View y = c.scratch(x.shape());
     const auto& rows = c.sequences();
     saved.x = x;
     core_.allocate(c, rows, rows, saved.core);
-    saved.all = all_rows(c, saved.x);
-    project_queries(c, saved);
-    project_keys_and_values(c, saved);
+    {
+      ArenaScope scope(c.scratch_arena());
+      const View latent = c.scratch({rows.rows(), latent_width()}),
+                 query = q_norm_ ? c.kept({rows.rows(), sizes_.query_rank}) : saved.core.query;
+      in_.forward(c, x, {latent, query}, saved.in);
+      if (q_norm_) wq_b_->forward(c, prepared(c, q_norm_->forward(c, query, saved.query_norm)), saved.core.query);
+      turn(c, saved.core.query, of_keys(0), ops::Direction::forward);
+      expand(c, latent, saved);
+    }
     core_.forward(c, rows, rows, saved.core);
-    sum_rows(c, y, [&](View target) { wo_.forward(c, ConstView(saved.core.out), target); });
+    out_.forward(c, saved.core.out, y);
     return y;
   }
-  /// Makes `all` and the norms' outputs again; saved.x must be valid.
+  /// Makes the input of all ranks and the norms' outputs again; saved.x must be valid.
   void recompute(Context<E>& c, Saved& saved) const {
-    saved.all = all_rows(c, saved.x);
+    in_.recompute(c, saved.x, saved.in);
     kv_norm_.recompute(c, saved.latent_norm);
     if (q_norm_) q_norm_->recompute(c, saved.query_norm);
   }
@@ -86,31 +92,30 @@ class LatentAttention {
   /// dx [N / tp, dim] of dy [N / tp, dim], in scratch; accumulates the weight gradients. What heads share has, under
   /// tp, the gradient of this rank's heads alone: all that follows is linear in it, and the sum over ranks comes last.
   View backward(Context<E>& c, ConstView dy, const Saved& saved) {
-    View dx = c.scratch({dy.rows(), dy.cols()});
+    View dx = c.scratch(dy.shape());
     ArenaScope scope(c.scratch_arena());
-    const ConstView dy_all = all_gradient_rows(c, dy);
-    View dq = c.operand(saved.core.query.shape()), dlatent = c.operand({dy_all.rows(), latent_width()}), dquery_latent;
-    if (q_norm_) dquery_latent = c.operand({dy_all.rows(), sizes_.query_rank});
+    const index_t rows = c.sequences().rows();
+    View dq = c.operand(saved.core.query.shape()), dlatent = c.operand({rows, latent_width()}), dquery = dq;
+    if (q_norm_) dquery = c.operand({rows, sizes_.query_rank});
     {
       ArenaScope inner(c.scratch_arena());
       View dk = c.scratch(saved.core.key.shape()), dv = c.scratch(saved.core.value.shape());
       View dout = c.scratch(saved.core.out.shape());
-      wo_.input_gradient(c, dy_all, dout);
-      wo_.weight_gradient(c, dy_all, saved.core.out);
+      out_.backward(c, dy, saved.core.out, dout);
       core_.backward(c, c.sequences(), c.sequences(), dout, saved.core, dq, dk, dv);
-      c.observe("query", dq);
-      c.observe("key", dk);
-      c.observe("value", dv);
-      keys_and_values_backward(c, dk, dv, saved, dlatent);
-      queries_backward(c, dq, saved, dquery_latent);
+      c.observe("query", dq, {.columns_over = Axis::tp});
+      c.observe("key", dk, {.columns_over = Axis::tp});
+      c.observe("value", dv, {.columns_over = Axis::tp});
+      expand_backward(c, dk, dv, saved, dlatent);
+      turn(c, dq, of_keys(0), ops::Direction::backward);
+      if (q_norm_) {
+        View dnormed = c.scratch(dquery.shape());
+        multiply_backward(c, *wq_b_, dq, saved.query_norm.y, dnormed);
+        D::fill_zero(c.queue, dquery.data(), static_cast<std::size_t>(dquery.count()) * sizeof(T));
+        q_norm_->backward(c, dnormed, saved.query_norm, dquery);
+      }
     }
-    sum_rows(c, dx, [&](View target) {
-      wkv_a_.input_gradient(c, dlatent, target);
-      if (wq_a_)
-        wq_a_->input_gradient(c, dquery_latent, target, true);
-      else
-        wq_->input_gradient(c, dq, target, true);
-    });
+    in_.backward(c, {dlatent, dquery}, saved.in, dx);
     return dx;
   }
 
@@ -141,77 +146,56 @@ class LatentAttention {
         {c.sequences().len, begin, {}}, rope_->view(), direction);
   }
 
-  // ---- queries ----
+  // ---- products of rows that this rank has whole ----
 
-  void project_queries(Context<E>& c, Saved& saved) const {
-    if (wq_a_) {
-      View latent = c.kept({saved.all.rows(), sizes_.query_rank});
-      wq_a_->forward(c, saved.all, latent);
-      const ConstView normed = q_norm_->forward(c, latent, saved.query_norm);
-      wq_->forward(c, normed, saved.core.query);
-    } else {
-      wq_->forward(c, saved.all, saved.core.query);
-    }
-    turn(c, saved.core.query, of_keys(0), ops::Direction::forward);
-  }
-  // dq, of turned queries, becomes that of projected ones; with a low rank, dlatent [N, query_rank] is written.
-  void queries_backward(Context<E>& c, View dq, const Saved& saved, View dlatent) {
-    turn(c, dq, of_keys(0), ops::Direction::backward);
-    if (!wq_a_) return wq_->weight_gradient(c, dq, saved.all);
-    wq_->weight_gradient(c, dq, saved.query_norm.y);
-    View dnormed = c.scratch(dlatent.shape());
-    wq_->input_gradient(c, dq, dnormed);
-    D::fill_zero(c.queue, dlatent.data(), static_cast<std::size_t>(dlatent.count()) * sizeof(T));
-    q_norm_->backward(c, dnormed, saved.query_norm, dlatent);
-    wq_a_->weight_gradient(c, dlatent, saved.all);
+  static auto prepared(Context<E>& c, ConstView x) { return E::Weights::template prepare<E>(c, x); }
+  // dx = dy W, and the weight gradient.
+  static void multiply_backward(Context<E>& c, Projection<E>& weight, ConstView dy, ConstView x, View dx) {
+    const auto gradient = weight.gradient(c, dy);
+    weight.input_gradient(c, gradient, dx, false);
+    weight.weight_gradient(c, gradient, prepared(c, x));
   }
 
   // ---- keys and values ----
 
-  void project_keys_and_values(Context<E>& c, Saved& saved) const {
-    const index_t n = saved.all.rows(), nope = sizes_.nope_dim, rank = sizes_.key_value_rank;
+  // Of the latent rows [N, key_value_rank + rope_dim].
+  void expand(Context<E>& c, View latent, Saved& saved) const {
+    const index_t n = latent.rows(), nope = sizes_.nope_dim, rank = sizes_.key_value_rank;
     View compressed = c.kept({n, rank});
-    {
-      ArenaScope scope(c.scratch_arena());
-      View latent = c.scratch({n, latent_width()});
-      wkv_a_.forward(c, saved.all, latent);
-      turn(c, latent, of_latent(0), ops::Direction::forward);
-      ops::move_heads<T, D>(c.queue, latent, of_latent(0), compressed, of_compressed(), rank);
-      ops::move_heads<T, D>(c.queue, latent, of_latent(rank), saved.core.key, of_keys(nope), sizes_.rope_dim);
-    }
+    turn(c, latent, of_latent(0), ops::Direction::forward);
+    ops::move_heads<T, D>(c.queue, latent, of_latent(0), compressed, of_compressed(), rank);
+    ops::move_heads<T, D>(c.queue, latent, of_latent(rank), saved.core.key, of_keys(nope), sizes_.rope_dim);
     const ConstView normed = kv_norm_.forward(c, compressed, saved.latent_norm);
-    ArenaScope scope(c.scratch_arena());
     View both = c.scratch({n, heads_ * (nope + sizes_.value_dim)});
-    wkv_b_.forward(c, normed, both);
+    wkv_b_.forward(c, prepared(c, normed), both);
     ops::move_heads<T, D>(c.queue, both, of_both(0), saved.core.key, of_keys(0), nope);
     ops::move_heads<T, D>(c.queue, both, of_both(nope), saved.core.value, of_values(), sizes_.value_dim);
   }
-  // Writes dlatent [N, key_value_rank + rope_dim], the gradient of wkv_a's output.
-  void keys_and_values_backward(Context<E>& c, View dk, View dv, const Saved& saved, View dlatent) {
+  // Writes dlatent.
+  void expand_backward(Context<E>& c, View dk, View dv, const Saved& saved, View dlatent) {
     const index_t n = dlatent.rows(), nope = sizes_.nope_dim, rank = sizes_.key_value_rank;
     View dboth = c.operand({n, heads_ * (nope + sizes_.value_dim)});
     ops::move_heads<T, D>(c.queue, dk, of_keys(0), dboth, of_both(0), nope);
     ops::move_heads<T, D>(c.queue, dv, of_values(), dboth, of_both(nope), sizes_.value_dim);
-    wkv_b_.weight_gradient(c, dboth, saved.latent_norm.y);
     View dnormed = c.scratch({n, rank}), dcompressed = c.scratch({n, rank});
-    wkv_b_.input_gradient(c, dboth, dnormed);
+    multiply_backward(c, wkv_b_, dboth, saved.latent_norm.y, dnormed);
     D::fill_zero(c.queue, dcompressed.data(), static_cast<std::size_t>(dcompressed.count()) * sizeof(T));
     kv_norm_.backward(c, dnormed, saved.latent_norm, dcompressed);
     ops::move_heads<T, D>(c.queue, dcompressed, of_compressed(), dlatent, of_latent(0), rank);
     ops::move_heads<T, D>(c.queue, dk, of_keys(nope), dlatent, of_latent(rank), sizes_.rope_dim);
     turn(c, dlatent, of_latent(0), ops::Direction::backward);
-    wkv_a_.weight_gradient(c, dlatent, saved.all);
   }
 
   Sizes sizes_;
   index_t heads_;  // of this rank
   const RopeTable<E>* rope_;
   Core core_;
-  std::optional<Linear<E>> wq_a_, wq_;
-  std::optional<RmsNorm<E>> q_norm_;
-  Linear<E> wkv_a_;
+  ColumnParallel<E, 2> in_;
   RmsNorm<E> kv_norm_;
-  Linear<E> wkv_b_, wo_;
+  Projection<E> wkv_b_;
+  RowParallel<E> out_;
+  std::optional<RmsNorm<E>> q_norm_;
+  std::optional<Projection<E>> wq_b_;
 };
 
 }  // namespace ashlar::inline v0

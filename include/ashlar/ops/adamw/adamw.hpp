@@ -1,5 +1,5 @@
 // AdamW on a flat range of parameters (Loshchilov and Hutter 2019, arXiv:1711.05101), writing the compute copy too.
-// Used by optim/rules/adamw.hpp. Read next: ops/adamw/cpu.hpp.
+// Read next: ops/adamw/cpu.hpp.
 #pragma once
 
 #include <type_traits>

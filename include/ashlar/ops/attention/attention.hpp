@@ -11,6 +11,7 @@
 #include "ashlar/device/meta.hpp"
 #include "ashlar/ops/attention/arguments.hpp"
 #include "ashlar/ops/attention/cpu.hpp"
+#include "ashlar/ops/attention/flash_tuning.hpp"
 #include "ashlar/ops/attention/local_masks.hpp"
 #include "ashlar/ops/attention/mask.hpp"
 
@@ -27,7 +28,7 @@ template <class M, class T>
 void attention_backward(Cuda::Queue&, const AttentionShape& shape, const typename M::State& mask,
                         const QueryKeyValue<const T, Cuda>& in, TensorView<const Acc<T>, Cuda> lse,
                         TensorView<const Acc<T>, Cuda> delta, TensorView<const T, Cuda> dout,
-                        const QueryKeyValue<T, Cuda>& gradients, bool accumulate);
+                        const QueryKeyValue<T, Cuda>& gradients, bool accumulate, TensorView<Acc<T>, Cuda> query_sums);
 }  // namespace cuda
 
 /// The operations of `of_head` products of a head of query and key, and `of_value` of a head of values, over the pairs
@@ -72,17 +73,28 @@ void attention_delta(typename D::Queue& queue, const AttentionShape& shape, In<T
     cuda::attention_delta<T>(queue, shape, out, dout, delta);
 }
 
+/// How many elements of Acc<T> attention_backward may be given to add the gradient of queries in; 0 where it adds none.
+template <class D>
+index_t attention_query_sums(const AttentionShape& s) {
+  const bool adds = !std::is_same_v<D, Cpu> && s.head_dim == s.value_dim && (s.head_dim == 64 || s.head_dim == 128);
+  return adds ? s.batch * s.heads * round_up(s.query_len, flash_adding_tunings[s.head_dim / 128].tile) * s.head_dim : 0;
+}
+
 /// The gradients of query, key and value, each written whole or, when `accumulate`, added to what is there; rows past
 /// key_len are left alone. lse and delta are those over all keys, of which these may be a block: scores are recomputed
-/// from them. Same bits every time.
+/// from them. Same bits every time; but with `query_sums`, of attention_query_sums elements, kernels that can (those of
+/// Hopper) add the gradient of queries there by atomics, in no order, which is faster.
 template <Mask M, class T, class D>
 void attention_backward(typename D::Queue& queue, const AttentionShape& shape, const typename M::State& mask,
                         const QueryKeyValue<const T, D>& in, In<Acc<T>, D> lse, In<Acc<T>, D> delta, In<T, D> dout,
-                        const QueryKeyValue<T, D>& gradients, bool accumulate = false) {
+                        const QueryKeyValue<T, D>& gradients, bool accumulate = false,
+                        std::type_identity_t<TensorView<Acc<T>, D>> query_sums = {}) {
   in.check(shape);
   gradients.check(shape);
   check_attention_rows(shape, dout.shape(), lse.count());
   check_attention_rows(shape, dout.shape(), delta.count());
+  check(!query_sums || query_sums.count() == 0 || query_sums.count() == attention_query_sums<D>(shape),
+        "attention_backward: query_sums must have attention_query_sums elements, or none");
   if constexpr (std::is_same_v<D, Meta>) {
     const QueryKeyValue<T, D> read = accumulate ? gradients : QueryKeyValue<T, D>();
     queue.count(attention_flops<M>(shape, mask, 3, 2), in.query, in.key, in.value, lse, delta, dout, gradients.query,
@@ -90,7 +102,7 @@ void attention_backward(typename D::Queue& queue, const AttentionShape& shape, c
   } else if constexpr (std::is_same_v<D, Cpu>)
     cpu::attention_backward<M, T>(shape, mask, in, lse, delta, dout, gradients, accumulate);
   else
-    cuda::attention_backward<M, T>(queue, shape, mask, in, lse, delta, dout, gradients, accumulate);
+    cuda::attention_backward<M, T>(queue, shape, mask, in, lse, delta, dout, gradients, accumulate, query_sums);
 }
 
 }  // namespace ashlar::inline v0::ops

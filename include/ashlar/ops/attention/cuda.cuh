@@ -60,9 +60,10 @@ template <class M, class T>
 void attention_backward(Cuda::Queue& queue, const AttentionShape& shape, const typename M::State& mask,
                         const QueryKeyValue<const T, Cuda>& in, TensorView<const Acc<T>, Cuda> lse,
                         TensorView<const Acc<T>, Cuda> delta, TensorView<const T, Cuda> dout,
-                        const QueryKeyValue<T, Cuda>& gradients, bool accumulate) {
+                        const QueryKeyValue<T, Cuda>& gradients, bool accumulate, TensorView<Acc<T>, Cuda> query_sums) {
   if constexpr (std::is_same_v<T, bf16> && flash_takes<M>)
-    if (flash_attention_backward<M>(queue, shape, mask, in, lse, delta, dout, gradients, accumulate)) return;
+    if (flash_attention_backward<M>(queue, shape, mask, in, lse, delta, dout, gradients, accumulate, query_sums))
+      return;
   const kernel::AttentionBackwardParams<M, T> params{shape,
                                                      mask,
                                                      rows_of(in.query),

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 
 #include "ashlar/core/tensor_view.hpp"
@@ -170,23 +171,40 @@ template <class M>
 bool flash_attention_backward(Cuda::Queue& queue, const AttentionShape& shape, const typename M::State& mask,
                               const QueryKeyValue<const bf16, Cuda>& in, TensorView<const float, Cuda> lse,
                               TensorView<const float, Cuda> delta, TensorView<const bf16, Cuda> dout,
-                              const QueryKeyValue<bf16, Cuda>& gradients, bool accumulate) {
+                              const QueryKeyValue<bf16, Cuda>& gradients, bool accumulate,
+                              TensorView<float, Cuda> query_sums) {
   const TensorView<const bf16, Cuda>&query = in.query, &key = in.key, &value = in.value;
   const TensorView<bf16, Cuda>&dquery = gradients.query, &dkey = gradients.key, &dvalue = gradients.value;
   const FlashCall call{shape};
   if (!call.taken(query, key, value, dout, dquery, dkey, dvalue)) return false;
   int* const tickets = static_cast<int*>(queue.workspace());
   Cuda::fill_zero(queue, tickets, 2 * sizeof(int));
-  return call.with_plan([&](auto plan) {
-    constexpr FlashTuning keys = flash_key_gradient_tunings[plan], queries = flash_query_gradient_tunings[plan];
-    using Key = kernel::FlashKeyGradient<M, keys>;
-    const auto key_order = call.order(shape.key_len, Key::kept, shape.kv_heads, shape.query_len, 1, false);
-    launch<Key>(queue, call.grid(key_order, keys.blocks),
-                {call.sizes(), mask, key_order, call.queries(query, shape.head_dim, Key::tile),
+  const auto key_gradient = [&]<FlashTuning Tuning, bool Adds>() {
+    using Key = kernel::FlashKeyGradient<M, Tuning, Adds>;
+    const auto order = call.order(shape.key_len, Key::kept, shape.kv_heads, shape.query_len, 1, false);
+    launch<Key>(queue, call.grid(order, Tuning.blocks),
+                {call.sizes(), mask, order, call.queries(query, shape.head_dim, Key::tile),
                  call.keys(key, shape.head_dim, Key::kept), call.keys(value, shape.value_dim, Key::kept),
                  call.queries(dout, shape.value_dim, Key::tile), call.keys(dkey, shape.head_dim, flash_rows),
-                 call.keys(dvalue, shape.value_dim, flash_rows), lse.data(), delta.data(), tickets, accumulate});
+                 call.keys(dvalue, shape.value_dim, flash_rows), lse.data(), delta.data(), tickets, accumulate,
+                 query_sums.data()});
+  };
+  return call.with_plan([&](auto plan) {
+    if constexpr (plan < std::size(flash_adding_tunings))
+      if (query_sums && query_sums.count() > 0) {
+        constexpr FlashTuning tuning = flash_adding_tunings[plan];
+        Cuda::fill_zero(queue, query_sums.data(), static_cast<std::size_t>(query_sums.count()) * sizeof(float));
+        key_gradient.template operator()<tuning, true>();
+        const index_t tiles = ceil_div(shape.query_len, index_t{tuning.tile});
+        launch<kernel::FlashQueryFinish<tuning>>(
+            queue, {tiles * tuning.warpgroups, shape.heads, shape.batch},
+            {query_sums.data(), rows_of(dquery), static_cast<int>(shape.query_len), static_cast<int>(shape.heads),
+             static_cast<int>(tiles), static_cast<float>(shape.scale), accumulate});
+        return;
+      }
+    key_gradient.template operator()<flash_key_gradient_tunings[plan], false>();
 
+    constexpr FlashTuning queries = flash_query_gradient_tunings[plan];
     using Query = kernel::FlashQueryGradient<M, queries>;
     const auto query_order =
         call.order(shape.query_len, Query::kept, shape.heads, shape.key_len, shape.heads / shape.kv_heads, true);

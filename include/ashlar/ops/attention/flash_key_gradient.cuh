@@ -6,23 +6,30 @@
 //   tensor core   S0 |    | dP0 dV0 |     | dK0 S1 |    | dP1 dV1 |     | dK1 S2 ...   the gaps of one warpgroup are
 //   softmax          | P0 |         | dS0 |        | P1 |         | dS1 |              filled by products of the other
 //
-// The two sums take most of the registers: S and dP take turns in others, and what is needed of P lasts as the operand.
+// The two sums take most of the registers: S and dP take turns in others, and what is needed of P lasts as the operand,
+// until (dS)^T takes its place. With `Adds`, the gradient of queries is made too (flash_query_sums.cuh), a tile later:
 //
-// Read next: ops/attention/flash_query_gradient.cuh.
+//   tensor core   S1 |    | dP1 dV1 |     | dQ0 dK1 S2 |    | dP2 dV2 |     | dQ1 dK2 S3 ...
+//
+// Read next: ops/attention/flash_query_sums.cuh, ops/attention/flash_query_gradient.cuh.
 #pragma once
+
+#include <type_traits>
 
 #include "ashlar/device/cuda/pack.cuh"
 #include "ashlar/device/cuda/ptx.cuh"
 #include "ashlar/ops/attention/flash_mask.cuh"
 #include "ashlar/ops/attention/flash_order.cuh"
+#include "ashlar/ops/attention/flash_query_sums.cuh"
 #include "ashlar/ops/attention/flash_softmax.cuh"
 #include "ashlar/ops/attention/flash_tiles.cuh"
 #include "ashlar/ops/attention/flash_tuning.hpp"
 
 namespace ashlar::inline v0::ops::cuda::kernel {
 
-template <class M, FlashTuning Tuning>
+template <class M, FlashTuning Tuning, bool Adds = false>
 struct FlashKeyGradient {
+  using QuerySums = std::conditional_t<Adds, FlashQuerySums<Tuning>, NoQuerySums>;
   static constexpr int kept = Tuning.kept(), tile = Tuning.tile, stages = Tuning.stages;
   static constexpr int kept_stages = Tuning.kept_stages, warpgroups = Tuning.warpgroups;
   static constexpr int head_dim = Tuning.head_dim, value_dim = Tuning.value_dim;
@@ -37,12 +44,14 @@ struct FlashKeyGradient {
     const float *lse, *delta;                              // [batch, heads, query_len]
     int* ticket;
     bool accumulate;  // onto what the gradients are
+    float* query_sums;
   };
   struct Shared {
     FlashTile<kept, head_dim> key[kept_stages];  // and dkey on its way to memory
     FlashTile<kept, value_dim> value[kept_stages];
     FlashTile<tile, head_dim> query[stages];
     FlashTile<tile, value_dim> dout[stages];
+    typename QuerySums::Shared query_sums;
     SharedArray<Pack<float, 4>, tile / 2> rows[stages];  // of two queries: -lse in base 2, delta; twice
     ptx::Barrier kept_full[kept_stages], kept_empty[kept_stages], full[stages], empty[stages];
     SharedArray<FlashWork, kept_stages> work;
@@ -55,6 +64,7 @@ struct FlashKeyGradient {
       for (auto& b : s.kept_empty) ptx::init(b, warpgroups);
       for (auto& b : s.full) ptx::init(b, 1);
       for (auto& b : s.empty) ptx::init(b, 4 * warpgroups);  // a lane of each warp: all lanes read rows
+      QuerySums::init(s.query_sums);
       ptx::fence_barrier_init();
     }
     ctx.sync();
@@ -142,6 +152,13 @@ struct FlashKeyGradient {
     if (ctx.lane() == 0) ptx::arrive(empty);
   }
 
+  ASHLAR_DEVICE static void start_key_sum(float (&dkey)[head_dim / 2], const std::uint32_t (&dscores)[tile / 4],
+                                          FlashTile<tile, head_dim>& query) {
+    ptx::hold(dkey);
+    ptx::wgmma_fence();
+    start_sum(dkey, dscores, query);
+  }
+
   ASHLAR_DEVICE static void multiply(const Params& p, Simt<Shared>& ctx, int warpgroup) {
     Shared& s = ctx.shared();
     const bool elected = ctx.thread() % 128 == 0;
@@ -151,7 +168,11 @@ struct FlashKeyGradient {
     Ring<kept_stages> kv;
     Ring<stages> r;
     float score[tile / 2], dkey[head_dim / 2], dvalue[value_dim / 2];
-    std::uint32_t weights[tile / 4], dscores[tile / 4];
+    std::uint32_t weights[tile / 4];  // P, then dS
+    [[maybe_unused]] QuerySums sums;
+    [[maybe_unused]] float fewer[QuerySums::numbers];
+    // Of the same registers as scores, where there are as many.
+    [[maybe_unused]] auto& dquery = fitting(score, fewer);
     for (;; kv.next()) {
       ptx::wait(s.kept_full[kv.at], kv.parity);
       const FlashWork w = s.work[kv.at];
@@ -161,6 +182,8 @@ struct FlashKeyGradient {
       for (float& x : dkey) x = 0;
       for (float& x : dvalue) x = 0;
       int query = w.begin;
+      [[maybe_unused]] bool behind = false;  // the dS of a tile before is there to be multiplied
+      if constexpr (Adds) sums.begin(ctx, p.query_sums, w, p.sizes, warpgroup);
 
       ptx::wait(s.full[r.at], r.parity);
       ptx::hold(score);
@@ -192,32 +215,53 @@ struct FlashKeyGradient {
 #pragma unroll
           for (int j = i; j < i + 4; ++j) score[j] = from_operand(weights, j) * (score[j] - pair.values[j % 2 * 2 + 1]);
         }
-        to_operand(score, dscores);
+        to_operand(score, weights);
+        if constexpr (Adds) sums.give(ctx, s.query_sums, row, weights);
         if (--left == 0) break;
         query += tile;
         if (query == w.begin + w.tiles * tile) query = w.begin;
 
         const Ring<stages> used = r;
         r.next();
-        ptx::wait(s.full[r.at], r.parity);
-        ptx::hold(score), ptx::hold(dkey);
-        ptx::wgmma_fence();
-        start_sum(dkey, dscores, s.query[used.at]);
+        if constexpr (Adds) {
+          if (behind) {
+            sums.start(s.query_sums, s.key[kv.at], warpgroup, dquery);
+            start_key_sum(dkey, weights, s.query[used.at]);
+            ptx::wgmma_wait<1>();
+            sums.add(ctx, s.query_sums, w.tiles, dquery);
+          } else {
+            start_key_sum(dkey, weights, s.query[used.at]);
+          }
+          behind = true;
+          ptx::wait(s.full[r.at], r.parity);
+          ptx::hold(score);
+          ptx::wgmma_fence();
+        } else {
+          ptx::wait(s.full[r.at], r.parity);
+          ptx::hold(score);
+          start_key_sum(dkey, weights, s.query[used.at]);
+        }
         start_scores(score, s.key[kv.at], row, s.query[r.at]);
         ptx::wgmma_wait<1>();  // and so the sums that began before
         leave(ctx, s.empty[used.at]);
       }
-      ptx::hold(dkey);
-      ptx::wgmma_fence();
-      start_sum(dkey, dscores, s.query[r.at]);
+      if constexpr (Adds)
+        if (behind) {
+          sums.start(s.query_sums, s.key[kv.at], warpgroup, dquery);
+          ptx::wgmma_wait<0>();
+          sums.add(ctx, s.query_sums, w.tiles, dquery);
+        }
+      start_key_sum(dkey, weights, s.query[r.at]);
+      if constexpr (Adds) sums.start(s.query_sums, s.key[kv.at], warpgroup, dquery);
       ptx::wgmma_wait<0>();
+      if constexpr (Adds) sums.add(ctx, s.query_sums, w.tiles, dquery);
       ptx::hold(dkey), ptx::hold(dvalue);
       leave(ctx, s.empty[r.at]);
       r.next();
 
       // The warpgroup's rows of the kept tiles have been used: the gradients leave by them.
       const float scale[2]{p.sizes.scale, p.sizes.scale}, one[2]{1, 1};
-      ptx::bar_sync(1 + warpgroup, 128);
+      ptx::bar_sync(Adds ? 1 : 1 + warpgroup, Adds ? 128 * warpgroups : 128);  // with dQ, by both warpgroups
       put_result(ctx, s.key[kv.at], row, dkey, 0, scale);
       put_result(ctx, s.value[kv.at], row, dvalue, 0, one);
       ptx::fence_async();

@@ -26,6 +26,13 @@ struct FlashTile {
   /// The tile as an operand that is summed along its columns, of which step k is 16 rows.
   ASHLAR_DEVICE std::uint64_t along_columns() { return ptx::descriptor(address(), box_bytes); }
 
+  /// Where the lane's row of stmatrix goes: of the warpgroup's 64 rows from `row` on, and of pieces j and j + 1.
+  template <class Context>
+  ASHLAR_DEVICE std::uint32_t piece(const Context& ctx, int row, int j) {
+    const int r = row + ctx.thread() % 128 / warp_size * 16 + ctx.lane() % 16, at = j + ctx.lane() / 16;
+    return address() + at / 8 * box_bytes + r * 128 + ((at % 8) ^ (r % 8)) * 16;
+  }
+
   static constexpr int row_step(int k) { return k / 4 * box_bytes + k % 4 * 32; }
   static constexpr int column_step(int k) { return k * 2048; }
 };
@@ -68,20 +75,27 @@ ASHLAR_DEVICE float from_operand(const std::uint32_t (&operand)[N], int i) {
   return __builtin_bit_cast(float, i % 2 ? operand[i / 2] & 0xffff0000u : operand[i / 2] << 16);
 }
 
+/// A warpgroup's operand [64, 4 N] into rows [row, row + 64) of a tile.
+template <int Rows, int Cols, int N, class Context>
+ASHLAR_DEVICE void put_operand(const Context& ctx, FlashTile<Rows, Cols>& tile, int row,
+                               const std::uint32_t (&operand)[N]) {
+#pragma unroll
+  for (int j = 0; j < N / 2; j += 2)
+    ptx::stmatrix(tile.piece(ctx, row, j), operand[2 * j], operand[2 * j + 1], operand[2 * j + 2], operand[2 * j + 3]);
+}
+
 /// Columns [begin, begin + Cols) of a warpgroup's result [64, 2 N], times factor[0 or 1] (of a thread's two rows), into
 /// rows [row, row + 64) of a tile.
 template <int Rows, int Cols, int N, class Context>
 ASHLAR_DEVICE void put_result(const Context& ctx, FlashTile<Rows, Cols>& tile, int row, const float (&x)[N], int begin,
                               const float (&factor)[2]) {
-  const int r = row + ctx.thread() % 128 / warp_size * 16 + ctx.lane() % 16;
 #pragma unroll
   for (int j = 0; j < Cols / 8; j += 2) {
-    const int piece = j + ctx.lane() / 16, i = begin / 2 + 4 * j;
-    const std::uint32_t to =
-        tile.address() + piece / 8 * FlashTile<Rows, Cols>::box_bytes + r * 128 + ((piece % 8) ^ (r % 8)) * 16;
-    ptx::stmatrix(
-        to, ptx::pack(x[i] * factor[0], x[i + 1] * factor[0]), ptx::pack(x[i + 2] * factor[1], x[i + 3] * factor[1]),
-        ptx::pack(x[i + 4] * factor[0], x[i + 5] * factor[0]), ptx::pack(x[i + 6] * factor[1], x[i + 7] * factor[1]));
+    const int i = begin / 2 + 4 * j;
+    ptx::stmatrix(tile.piece(ctx, row, j), ptx::pack(x[i] * factor[0], x[i + 1] * factor[0]),
+                  ptx::pack(x[i + 2] * factor[1], x[i + 3] * factor[1]),
+                  ptx::pack(x[i + 4] * factor[0], x[i + 5] * factor[0]),
+                  ptx::pack(x[i + 6] * factor[1], x[i + 7] * factor[1]));
   }
 }
 

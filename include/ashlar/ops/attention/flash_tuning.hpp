@@ -46,4 +46,9 @@ inline constexpr FlashTuning flash_key_gradient_tunings[]{{64, 64, 2, 128, 3, 2,
                                                           {128, 128, 2, 96, 3, 1, 128, 8, 1, 40, 232},
                                                           {192, 128, 2, 32, 2, 1, 64, 4, 1, 40, 232}};
 
+/// The same where the gradient of queries is added to memory on the way, for which there are plans of heads of 64 and
+/// of 128: dscores of two tiles lie in shared memory too.
+inline constexpr FlashTuning flash_adding_tunings[]{{64, 64, 2, 128, 2, 1, 64, 16, 1, 40, 232},
+                                                    {128, 128, 2, 96, 2, 1, 128, 8, 1, 40, 232}};
+
 }  // namespace ashlar::inline v0::ops

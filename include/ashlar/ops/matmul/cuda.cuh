@@ -57,8 +57,9 @@ constexpr index_t odd_part(index_t n) {
 
 }  // namespace kernel
 
-/// A product of bf16 with many columns or a long sum, as with a vocabulary of 50,257, is two, of which one has a size
-/// that cuBLASLt's fast kernels take; where the sum is cut and c is bf16, c is rounded twice.
+/// A product of bf16 with many rows or columns or a long sum, as with a vocabulary of 50,257, is two, of which one has
+/// a size that cuBLASLt's fast kernels take; where the sum is cut and c is bf16, c is rounded twice. Rows are cut where
+/// they lie next to each other in a, and so is a sum where it does in a or b: elsewhere a size may be any.
 template <class T, class C>
 void matmul(Cuda::Queue& queue, TensorView<const T, Cuda> a, Transpose ta, TensorView<const T, Cuda> b, Transpose tb,
             TensorView<C, Cuda> c, double beta) {
@@ -66,14 +67,19 @@ void matmul(Cuda::Queue& queue, TensorView<const T, Cuda> a, Transpose ta, Tenso
     if (beta != 1) launch<kernel::ScaleResult<C>>(queue, {c.rows()}, {rows_of(c), c.cols(), static_cast<Acc<C>>(beta)});
     return;
   }
-  const index_t n = c.cols(), k = ta == Transpose::yes ? a.rows() : a.cols();
+  const index_t m = c.rows(), n = c.cols(), k = ta == Transpose::yes ? a.rows() : a.cols();
+  if (const index_t odd = ta == Transpose::yes ? kernel::odd_part<T>(m) : 0) {
+    for (const auto& [begin, count] : {std::pair{index_t{0}, m - odd}, std::pair{m - odd, odd}})
+      cuda::matmul<T, C>(queue, a.columns(begin, count), ta, b, tb, c.rows(begin, count), beta);
+    return;
+  }
   if (const index_t odd = kernel::odd_part<T>(n)) {
     for (const auto& [begin, count] : {std::pair{index_t{0}, n - odd}, std::pair{n - odd, odd}})
       cuda::matmul<T, C>(queue, a, ta, tb == Transpose::yes ? b.rows(begin, count) : b.columns(begin, count), tb,
                          c.columns(begin, count), beta);
     return;
   }
-  if (const index_t odd = kernel::odd_part<T>(k)) {
+  if (const index_t odd = ta == Transpose::yes && tb == Transpose::no ? 0 : kernel::odd_part<T>(k)) {
     for (const auto& [begin, count] : {std::pair{index_t{0}, k - odd}, std::pair{k - odd, odd}})
       cuda::matmul<T, C>(queue, ta == Transpose::yes ? a.rows(begin, count) : a.columns(begin, count), ta,
                          tb == Transpose::yes ? b.columns(begin, count) : b.rows(begin, count), tb, c,
