@@ -52,7 +52,7 @@ Result train(const Config& config, int ranks) {
       auto& optimizer = trainer.optimizer();
       for (std::size_t u = 0; u < optimizer.units().size(); ++u) {
         if (i == 0)
-          result.gradients.push_back(on_host(trainer.queue(), optimizer.state(u).exp_avg()));
+          result.gradients.push_back(on_host(trainer.queue(), optimizer.rule_units()[u].spans.front().states[0]));
         else
           result.weights.push_back(on_host(trainer.queue(), optimizer.units()[u]->master()));
       }
