@@ -151,6 +151,39 @@ TEST_CASE("heads need not fill dim, halves turn together, and heads have norms")
   test::GradientLaw<E>(without).check();
 }
 
+TEST_CASE("heads have length 1 where the sizes say so, and queries grow with their positions") {
+  GroupedQuerySizes sizes{8, 4, 2, 4};
+  sizes.local = 4;
+  using Normed = AttentionSubject<Grouped<Chunked<BlockCausal>, Rope<>, LengthNorm>>;
+  for (const bool acts : {true, false}) {
+    sizes.length_norm = acts;
+    Normed normed(sizes);
+    test::GradientLaw<E> law(normed);
+    law.check();
+    // Twice the input is twice the queries and keys, which the norm takes back: values alone grow.
+    const auto once = law.evaluate().front();
+    for (index_t i = 0; i < rows * 8; ++i) normed.inputs[0].data()[i] *= 2;
+    const auto twice = law.evaluate().front();
+    double difference = 0;
+    for (std::size_t i = 0; i < once.size(); ++i) difference += std::abs(twice[i] - 2 * once[i]);
+    CHECK((difference < 1e-2) == acts);
+    CHECK(Normed(sizes).declarations.take().size() == 4);  // it has no weights
+  }
+  using Scaled = AttentionSubject<Grouped<Causal, ScaledQueries>>;
+  Scaled without({8, 4, 2, 4}), scaled({8, 4, 2, 4});
+  AttentionSubject<Grouped<Causal, NoRope>> plain({8, 4, 2, 4});
+  RopeAngles angles = rope_angles(4, 100, {}, seq_len);
+  angles.query_scales.assign(seq_len, 1);
+  angles.query_scales[4] = 3;
+  scaled.rope = RopeTable<E>(scaled.memory, scaled.queue, seq_len, angles);
+  test::GradientLaw<E> law(scaled);
+  law.check();
+  const auto y = test::GradientLaw<E>(plain).evaluate().front(), z = law.evaluate().front();
+  CHECK(test::GradientLaw<E>(without).evaluate().front() == y);  // no numbers, no scales
+  for (index_t row = 0; row < rows; ++row)
+    CHECK(std::equal(y.data() + row * 8, y.data() + row * 8 + 8, z.data() + row * 8) == (row % seq_len != 4));
+}
+
 TEST_CASE("attention stays in its chunk, or in its window, of the length that the sizes say") {
   check_gradients<Grouped<Chunked<BlockCausal>>>(2, 1);
   GroupedQuerySizes sizes{8, 2, 2, 4};

@@ -1,5 +1,5 @@
 // MpiOperation: a call under way over MPI, as stages of non-blocking MPI calls, and the context that drives all of a
-// rank's operations forward. Needs ASHLAR_WITH_MPI. Used by comm/mpi_backend.hpp (read that next).
+// rank's operations forward. Needs ASHLAR_WITH_MPI. Read next: comm/mpi_backend.hpp.
 #pragma once
 
 #include <mpi.h>

@@ -35,6 +35,11 @@
 #define ASHLAR_WITH_NCCL 0
 #endif
 
+// ASHLAR_WITH_TOKENIZERS=1: PCRE2 and utf8proc are there, and tokenizers of other models can be read.
+#if !defined(ASHLAR_WITH_TOKENIZERS)
+#define ASHLAR_WITH_TOKENIZERS 0
+#endif
+
 // ASHLAR_COMPILED: 0, the library is headers alone; 1, code that no recipe changes comes from a library that is
 // compiled once (ashlar_compile of the build); 2, this is that library. ASHLAR_INSTANCE stands before what it has: see
 // ashlar/instances.hpp.

@@ -1,5 +1,5 @@
 // The line that a person watches while a run trains: on a terminal one line that is written over, elsewhere a line a
-// report. Used by the trainer on one rank. Read next: program/signals.hpp.
+// report. Read next: program/signals.hpp.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // Checkpointer: when a trainer's state is saved, what of it, and what a run starts from. Binds checkpoint/, which knows
-// flat ranges and files, to a Trainer and its Loader. Used by program/train_loop.hpp. Read next: checkpoint/save.hpp.
+// flat ranges and files, to a Trainer and its Loader. Read next: checkpoint/save.hpp.
 #pragma once
 
 #include <algorithm>

@@ -104,6 +104,15 @@ ASHLAR_ONCE void Checkpointer::load_from(const std::filesystem::path& path, bool
       throw ConfigError(concat(checkpoint.path.string(), ": holds trained weights alone; the frozen ones were in ",
                                checkpoint.manifest->base, ": name that checkpoint with --checkpoint.base_path"));
     check_nothing_left_over(checkpoint.index, weights(true), trainer_.mesh.world());
+    if (trainer_.needs_base && checkpoint.manifest) {
+      Config then;
+      FieldList list = fields(then);
+      read_json(list, checkpoint.manifest->config, checkpoint.path.string());
+      const LoraConfig &its = then.lora, &here = trainer_.config.lora;
+      if (its.rank != here.rank || its.alpha != here.alpha)
+        throw ConfigError(concat(checkpoint.path.string(), ": has adapters of --lora.rank ", its.rank,
+                                 " and --lora.alpha ", its.alpha, ", not of ", here.rank, " and ", here.alpha));
+    }
     load_state(checkpoint.index, weights(config_.base_path.empty()));
   }
   if (wants[0]) load_state(checkpoint.index, trainer_.optimizer);

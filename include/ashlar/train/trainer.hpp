@@ -11,9 +11,8 @@
 #include "ashlar/config/options.hpp"
 #include "ashlar/data/loader.hpp"
 #include "ashlar/models/stage.hpp"
-#include "ashlar/optim/groups.hpp"
 #include "ashlar/optim/lr_schedule.hpp"
-#include "ashlar/optim/optimizer.hpp"
+#include "ashlar/optim/optimize.hpp"
 #include "ashlar/parallel/pipeline/executor.hpp"
 #include "ashlar/report/expert_load.hpp"
 #include "ashlar/train/batch_upload.hpp"
@@ -41,6 +40,8 @@ class Trainer {
   using Stage = ashlar::Stage<M>;
   using Batch = HostBatchOf<M>;
   using Objective = typename M::Objective;
+  using Rules = OptimizeOf<typename M::Recipe>;
+  using Optimizer = typename Rules::template In<E>;
 
   /// Builds this rank's part of the model and draws its weights. Collective. Throws ConfigError for what can't be run.
   explicit Trainer(const Config& config, Communicator world = {})
@@ -49,7 +50,7 @@ class Trainer {
         sizes_(sizes_of<M>(config)),
         batch_(batch_layout(config, mesh_)),
         schedule_(schedule_of(config.parallelism, mesh_, batch_.micro_batches)),
-        groups_(config.optimizer),
+        groups_(config.optimizer, Rules::notes()),
         lr_({config.optimizer.lr, config.training.steps, config.lr_scheduler.warmup_steps,
              config.lr_scheduler.decay_ratio, decay_from(config.lr_scheduler.decay_type),
              config.lr_scheduler.min_lr_factor}) {
@@ -63,8 +64,7 @@ class Trainer {
     std::vector<Unit<E>*> units;
     for (auto& stage : stages_)
       for (Unit<E>* unit : stage->units()) units.push_back(unit);
-    const OptimizerConfig& o = config.optimizer;
-    optimizer_.emplace(memory_, queue_, mesh_, std::move(units), AdamWOptions{o.beta1, o.beta2, o.eps, o.weight_decay});
+    optimizer_.emplace(memory_, queue_, mesh_, std::move(units), config.optimizer, groups_);
     inputs_.emplace(memory_, shape<DeviceArray<D>::template Owned>());
   }
   Trainer(const Trainer&) = delete;
@@ -161,7 +161,7 @@ class Trainer {
   Mesh& mesh() { return mesh_; }
   Queue& queue() { return queue_; }
   Memory<D>& memory() { return memory_; }
-  Optimizer<E>& optimizer() { return *optimizer_; }
+  Optimizer& optimizer() { return *optimizer_; }
   std::vector<std::unique_ptr<Stage>>& stages() { return stages_; }
   void observe(Observer<D>* observer) { observer_ = observer; }
   void assume_routing(Routing routing) { assumed_routing_ = routing; }
@@ -288,7 +288,7 @@ class Trainer {
   std::vector<std::unique_ptr<Stage>> stages_;
   std::vector<Stage*> stages_by_number_;
   std::optional<pipeline::Executor<Stage>> train_, evaluate_;
-  std::optional<Optimizer<E>> optimizer_;
+  std::optional<Optimizer> optimizer_;
   std::optional<BatchUpload<M>> inputs_;
   double parameters_ = 0, multiplied_ = 0;
   double loss_scale_ = 1;

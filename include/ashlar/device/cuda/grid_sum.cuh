@@ -1,5 +1,5 @@
 // The sum of term(x[i]) over a long array, in double: every block sums one range of it, then one block sums the partial
-// sums. The ranges depend on n alone, so the bits do. Used by ops/elementwise (sum) and ops/gradient_norm.
+// sums. The ranges depend on n alone, so the bits do.
 #pragma once
 
 #include "ashlar/core/tensor_view.hpp"

@@ -1,5 +1,5 @@
-// How a sum over a long array is cut into blocks on Cuda, and so how many partial sums it needs.
-// Used by the contracts of sums (host) and by device/cuda/grid_sum.cuh (kernels). Read next: device/cuda/grid_sum.cuh.
+// How a sum over a long array is cut into blocks on Cuda, and so how many partial sums it needs. Read next:
+// device/cuda/grid_sum.cuh.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,4 @@
-// Token permutation: rows sorted by expert, moved there and back, weighted. Used by moe/token_dispatchers/.
-// Read next: ops/permutation/cpu.hpp.
+// Token permutation: rows sorted by expert, moved there and back, weighted. Read next: ops/permutation/cpu.hpp.
 #pragma once
 
 #include <type_traits>
