@@ -71,7 +71,7 @@ compile() {
   shift 2
   # These run kernels on the emulator.
   [[ $source =~ ^tests/(cuda|simt|docs)/ ]] && emulated=(-DASHLAR_CUDA_EMULATED=1 -lboost_context)
-  g++ "${flags[@]}" "$@" "${includes[@]}" "$tree/$source" "${main[@]}" -pthread -o "$out" "${emulated[@]}"
+  g++ "${flags[@]}" "$@" "${includes[@]}" "$tree/$source" "${main[@]}" -pthread -lfmt -o "$out" "${emulated[@]}"
 }
 # run PROGRAM FILTER: a test that hangs has failed.
 run() {

@@ -1,5 +1,5 @@
 // What every token dispatcher must do, alone or over ranks. dispatcher_laws<Dispatcher>(world) throws Error where a law
-// is broken, so that it serves on threads. Used by token_dispatchers/. Read next: ashlar/moe/token_dispatcher.hpp.
+// is broken, so that it serves on threads. Read next: ashlar/moe/token_dispatcher.hpp.
 #pragma once
 
 #include <algorithm>

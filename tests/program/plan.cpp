@@ -6,6 +6,7 @@
 #include "ashlar/comm/local.hpp"
 #include "ashlar/models/llama3/llama3.hpp"
 #include "ashlar/moe/moe.hpp"
+#include "ashlar/nn/low_rank.hpp"
 #include "catch.hpp"
 #include "tiny_family.hpp"
 
@@ -17,6 +18,8 @@ struct Dense : Recipe<Family<Tiny>, Parallel<ddp * fsdp * tp * pp>, ActivationCh
                       Precision<F32, Bf16>> {};
 struct Experts : Recipe<Family<Tiny>, Ffn<MoE<TopK<Sigmoid>>>, Parallel<fsdp * tp * ep>,
                         ActivationCheckpoint<None, Selective, Full>, Precision<F32>> {};
+struct Adapted : Recipe<Family<Tiny>, Weights<LowRank>, Parallel<ddp * fsdp * tp * pp>,
+                        ActivationCheckpoint<None, Selective, Full>, Precision<F32, Bf16>> {};
 struct Llama : Recipe<Family<Llama3>, Parallel<ddp * fsdp * tp * pp>, ActivationCheckpoint<None, Selective, Full>> {};
 template <class R, class T, class D>
 using Env = ModelOf<R, D, T>;
@@ -250,6 +253,30 @@ TEST_CASE("frozen weights are planned as they are held: a value in the compute t
   frozen.optimizer.groups = {{.names = "layers.*", .rule = "Frozen"}};
   Trainer<Env<Dense, float, Meta>> less(frozen);
   CHECK(trained.flops().per_token - less.flops().per_token == Approx(2 * elements));
+}
+
+TEST_CASE("adapters are planned as they are held: the base is a value, and they alone have all else", "[plan]") {
+  Config c = small(4, 8, 12);
+  c.lora.rank = 16;
+  const double base = 2 * (4 * 32 * 32 + 3 * 32 * 48 + 2 * 32) + 2 * 64 * 32 + 32;
+  const double adapters = 2 * 16 * (4 * (32 + 32) + 3 * (32 + 48));
+  const auto bytes = [&](auto type, auto recipe) {
+    return static_cast<double>(planned<Env<decltype(recipe), decltype(type), Meta>>(c, 0, 1).persistent);
+  };
+  // Less a master weight, a gradient and two moments of the base; in bf16 the copy is what is left.
+  CHECK(bytes(float{}, Dense{}) - bytes(float{}, Adapted{}) == 12 * base - 16 * adapters);
+  CHECK(bytes(bf16{}, Dense{}) - bytes(bf16{}, Adapted{}) == 16 * base - 18 * adapters);
+  c.training.local_batch_size = 2;
+  for (const auto& [shard, tensor] : {std::pair(4, 1), {2, 2}, {1, 4}}) {
+    c.parallelism.data_parallel_shard_degree = shard;
+    c.parallelism.tensor_parallel_degree = tensor;
+    check_ranks<Adapted, float>(c, 4);
+    check_ranks<Adapted, bf16>(c, 4);
+  }
+  // plan_recipe plans the same model.
+  c.parallelism.tensor_parallel_degree = 1;
+  const Plan plan = plan_recipe<Adapted, float>(c);
+  CHECK(plan.parameters == base + adapters);
 }
 
 TEST_CASE("MetaFloat plans what the compute type that it stands for does", "[plan]") {

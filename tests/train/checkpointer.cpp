@@ -191,8 +191,8 @@ TEST_CASE("What a run starts from") {
     Checkpointer checkpointer(trainer, loader);
     const bool loaded = checkpointer.load();
     bool moments = false;
-    for (std::size_t i = 0; i < trainer.optimizer().units().size(); ++i) {
-      const auto view = trainer.optimizer().state(i).exp_avg();
+    for (const auto& unit : trainer.optimizer().rule_units()) {
+      const auto view = unit.spans.front().states[0];
       for (index_t k = 0; k < view.count(); ++k) moments |= view.data()[k] != 0;
     }
     return std::tuple(loaded, trainer.step_count(), loader.cursor(), moments);

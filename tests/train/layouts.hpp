@@ -1,5 +1,4 @@
-// The tiny models and the layouts that equivalence is held on: every legal layout of 1, 2, 4 and 8 ranks. Used by
-// equivalence_dense.cpp, equivalence_moe.cpp and tests/bits.
+// The tiny models and the layouts that equivalence is held on: every legal layout of 1, 2, 4 and 8 ranks.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // Mixture of experts, top to bottom: router -> dispatch -> experts -> combine, beside a shared expert (Dai et al. 2024,
-// arXiv:2401.06066). Used by models/block.hpp. Read next: moe/router.hpp, moe/token_dispatcher.hpp, moe/experts.hpp.
+// arXiv:2401.06066). Read next: moe/router.hpp, moe/token_dispatcher.hpp, moe/experts.hpp.
 #pragma once
 
 #include <optional>
@@ -55,7 +55,7 @@ constexpr bool check_moe() {
   if constexpr (MayRoute<Router, E>)
     static_assert(RouterModule<typename Router::template Module<E>, E>,
                   "MoE<Router, ...>: the router's Module<E> lacks part of the interface: Saved, a constructor from "
-                  "(Declarations<E>, index_t dim, const MoeSizes&), route, backward and finish_step (see "
+                  "(Declarations<E>, index_t dim, const MoeSizes&), route, backward, take_counts and finish_step (see "
                   "ashlar/moe/router.hpp).");
   static_assert(
       HasModule<Experts, E>,
@@ -171,8 +171,9 @@ class MixtureOfExperts {
   auto expert_counts() const requires requires(const Router& r) { r.last_counts(); }
   { return router_.last_counts(); }
 
-  /// Once a step: moves the balancing bias. `group`: the ranks over which tokens were spread.
-  void finish_step(typename D::Queue& queue, Communicator group) { router_.finish_step(queue, group); }
+  /// Once a step, see RouterModule: what is to be summed over ranks, and then what is done with the sums.
+  auto take_counts(typename D::Queue& queue) { return router_.take_counts(queue); }
+  void finish_step(typename D::Queue& queue) { router_.finish_step(queue); }
 
  private:
   Router router_;

@@ -1,4 +1,4 @@
-// How evenly a step's tokens were spread over experts. Used by train/trainer.hpp; read next: report/metrics.hpp.
+// How evenly a step's tokens were spread over experts. Read next: report/metrics.hpp.
 #pragma once
 
 #include <algorithm>

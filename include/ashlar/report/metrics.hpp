@@ -1,5 +1,5 @@
 // What a run reports: one record for each logged step, and the file DIR/metrics.jsonl that keeps them, a JSON object a
-// line. Over restarts the file has one line a step. Used by the trainer on one rank. Read next: report/progress.hpp.
+// line. Over restarts the file has one line a step. Read next: report/progress.hpp.
 #pragma once
 
 #include <charconv>

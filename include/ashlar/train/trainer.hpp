@@ -11,9 +11,8 @@
 #include "ashlar/config/options.hpp"
 #include "ashlar/data/loader.hpp"
 #include "ashlar/models/stage.hpp"
-#include "ashlar/optim/groups.hpp"
 #include "ashlar/optim/lr_schedule.hpp"
-#include "ashlar/optim/optimizer.hpp"
+#include "ashlar/optim/optimize.hpp"
 #include "ashlar/parallel/pipeline/executor.hpp"
 #include "ashlar/report/expert_load.hpp"
 #include "ashlar/train/batch_upload.hpp"
@@ -41,6 +40,8 @@ class Trainer {
   using Stage = ashlar::Stage<M>;
   using Batch = HostBatchOf<M>;
   using Objective = typename M::Objective;
+  using Rules = OptimizeOf<typename M::Recipe>;
+  using Optimizer = typename Rules::template In<E>;
 
   /// Builds this rank's part of the model and draws its weights. Collective. Throws ConfigError for what can't be run.
   explicit Trainer(const Config& config, Communicator world = {})
@@ -49,7 +50,7 @@ class Trainer {
         sizes_(sizes_of<M>(config)),
         batch_(batch_layout(config, mesh_)),
         schedule_(schedule_of(config.parallelism, mesh_, batch_.micro_batches)),
-        groups_(config.optimizer),
+        groups_(config.optimizer, Rules::notes()),
         lr_({config.optimizer.lr, config.training.steps, config.lr_scheduler.warmup_steps,
              config.lr_scheduler.decay_ratio, decay_from(config.lr_scheduler.decay_type),
              config.lr_scheduler.min_lr_factor}) {
@@ -63,8 +64,7 @@ class Trainer {
     std::vector<Unit<E>*> units;
     for (auto& stage : stages_)
       for (Unit<E>* unit : stage->units()) units.push_back(unit);
-    const OptimizerConfig& o = config.optimizer;
-    optimizer_.emplace(memory_, queue_, mesh_, std::move(units), AdamWOptions{o.beta1, o.beta2, o.eps, o.weight_decay});
+    optimizer_.emplace(memory_, queue_, mesh_, std::move(units), config.optimizer, groups_);
     inputs_.emplace(memory_, shape<DeviceArray<D>::template Owned>());
   }
   Trainer(const Trainer&) = delete;
@@ -161,7 +161,7 @@ class Trainer {
   Mesh& mesh() { return mesh_; }
   Queue& queue() { return queue_; }
   Memory<D>& memory() { return memory_; }
-  Optimizer<E>& optimizer() { return *optimizer_; }
+  Optimizer& optimizer() { return *optimizer_; }
   std::vector<std::unique_ptr<Stage>>& stages() { return stages_; }
   void observe(Observer<D>* observer) { observer_ = observer; }
   void assume_routing(Routing routing) { assumed_routing_ = routing; }
@@ -199,7 +199,10 @@ class Trainer {
       stages_.push_back(std::make_unique<Stage>(
           sizes_, layers[s],
           StageSetup<E>{memory_, queue_, mesh_, batch_.seq_len, keep_of<M>(config_.activation_checkpoint.mode), units,
-                        [this](ParameterInfo& info) { groups_.classify(info); }}));
+                        config_.lora, [this](ParameterInfo& info) {
+                          groups_.classify(info);
+                          info.trainable &= E::Weights::trains(info);
+                        }}));
       stages_.back()->initialize(static_cast<std::uint64_t>(config_.training.seed));
       stages_by_number_[s] = stages_.back().get();
     }
@@ -211,20 +214,26 @@ class Trainer {
   // Logical sizes are in the layouts; each stage knows its own. A frozen weight has no product for its gradient, the
   // third of three.
   void count_parameters() {
-    std::vector<double> counts(2);
+    std::vector<double> counts(3);
     for (auto& stage : stages_)
       for (Unit<E>* unit : stage->units())
         for (const auto& e : unit->layout().entries()) {
           const auto n = static_cast<double>(e.info.shape.count());
           counts[0] += n;
           counts[1] += n * M::multiplied(e.info, sizes_) * (e.info.trainable ? 1 : 2.0 / 3);
+          counts[2] += e.info.trainable ? n : 0;
         }
     counts.insert(counts.end(), groups_.counts().begin(), groups_.counts().end());
     if constexpr (D::has_storage) mesh_.group(Axis::pp).reduce_values(std::span<double>(counts));
     parameters_ = counts[0];
     multiplied_ = counts[1];
-    groups_.counts().assign(counts.begin() + 2, counts.end());
-    if (D::has_storage || mesh_.degree(Axis::pp) == 1) groups_.check_counts();
+    groups_.counts().assign(counts.begin() + 3, counts.end());
+    if (!D::has_storage && mesh_.degree(Axis::pp) > 1) return;
+    groups_.check_counts();
+    if (counts[2] == 0)
+      throw ConfigError(
+          "no parameter is trained: optimizer.groups freezes them all, or --lora.targets names no projection of the "
+          "model; \"*\" names all of them");
   }
 
   template <template <class> class Array>
@@ -279,7 +288,7 @@ class Trainer {
   std::vector<std::unique_ptr<Stage>> stages_;
   std::vector<Stage*> stages_by_number_;
   std::optional<pipeline::Executor<Stage>> train_, evaluate_;
-  std::optional<Optimizer<E>> optimizer_;
+  std::optional<Optimizer> optimizer_;
   std::optional<BatchUpload<M>> inputs_;
   double parameters_ = 0, multiplied_ = 0;
   double loss_scale_ = 1;

@@ -59,7 +59,7 @@ TEST_CASE("the bias moves by the sign of the imbalance, less the mean") {
   OneHot s({.num_experts = 4, .top_k = 1, .load_balance_coeff = 1e-3});
   const auto routed = s.route_counts({10, 0, 3, 3});
   REQUIRE(test::count_slots(routed, 4) == std::vector<double>{10, 0, 3, 3});
-  s.router.finish_step(s.queue, {});
+  test::end_step(s.router, s.queue);
   CHECK(test::close(s.bias(), {-0.0015, 0.0005, 0.0005, 0.0005}));
 }
 
@@ -91,9 +91,9 @@ TEST_CASE("what a router counted in the last step") {
   };
   CHECK(last() == std::vector<int>{0, 0, 0, 0});
   s.route_counts({3, 0, 2, 1});
-  s.router.finish_step(s.queue, {});
+  test::end_step(s.router, s.queue);
   CHECK(last() == std::vector<int>{3, 0, 2, 1});
-  s.router.finish_step(s.queue, {});
+  test::end_step(s.router, s.queue);
   CHECK(last() == std::vector<int>{0, 0, 0, 0});
 }
 
@@ -101,5 +101,5 @@ TEST_CASE("without a coefficient there is no bias") {
   OneHot s({.num_experts = 4, .top_k = 1, .load_balance_coeff = 0});
   CHECK(s.buffers.empty());
   s.route_counts({1, 1});
-  s.router.finish_step(s.queue, {});
+  test::end_step(s.router, s.queue);
 }

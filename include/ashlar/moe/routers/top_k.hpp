@@ -118,11 +118,14 @@ class TopKRouter {
     gate_.weight_gradient(c, dgate, saved.x);
   }
 
-  void finish_step(typename D::Queue& queue, Communicator group) {
+  View<std::int32_t> take_counts(typename D::Queue& queue) {
     D::copy(queue, last_counts_.data(), counts_.data(), counts_.bytes());
-    if (coefficient_ <= 0) return counts_.zero(queue);
-    group.all_reduce(queue, counts_.view()).wait(queue);
-    ops::update_expert_bias<A>(queue, counts_.view(), coefficient_, bias_.view());
+    if (coefficient_ > 0) return counts_.view();
+    counts_.zero(queue);
+    return {};
+  }
+  void finish_step(typename D::Queue& queue) {
+    if (coefficient_ > 0) ops::update_expert_bias<A>(queue, counts_.view(), coefficient_, bias_.view());
   }
 
   /// [E]: what this rank counted in the last step.

@@ -72,12 +72,12 @@ class LocalDispatcher {
     if (saved.routed.weigh_before)
       ops::unpermute_backward<T>(c.queue, x, {}, saved.position, saved.routed.weights, rows, {});
     else
-      ops::permute<T>(c.queue, x, saved.source, saved.routed.experts.cols(), rows);
+      ops::permute<T>(c.queue, x, saved.source, saved.routed.experts.cols(), rows, saved.position);
   }
   /// The gradient drows [N k, dim] of the experts' rows `out`, and of the weights if these came after.
   void split(Context<E>& c, View<const T> dy, View<const T> out, const Saved& saved, View<T> drows, View<A> dweights) {
     if (saved.routed.weigh_before)
-      ops::permute<T>(c.queue, dy, saved.source, saved.routed.experts.cols(), drows);
+      ops::permute<T>(c.queue, dy, saved.source, saved.routed.experts.cols(), drows, saved.position);
     else
       ops::unpermute_backward<T>(c.queue, dy, out, saved.position, saved.routed.weights, drows, dweights);
   }

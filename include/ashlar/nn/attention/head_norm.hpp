@@ -1,5 +1,4 @@
-// Norms of heads: what queries and keys go through between projection and rotation. Used by
-// nn/attention/grouped_query.hpp.
+// Norms of heads: what queries and keys go through between projection and rotation.
 #pragma once
 
 #include "ashlar/nn/attention/sizes.hpp"

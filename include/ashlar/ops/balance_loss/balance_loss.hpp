@@ -1,6 +1,5 @@
 // The auxiliary loss that keeps experts evenly loaded (Fedus et al. 2021, arXiv:2101.03961, equation 4; over sequences,
-// DeepSeek-V3, arXiv:2412.19437, equations 17 to 20): counts of the choices in a group of rows, and the gradient. Used
-// by moe/routers/top_k.hpp.
+// DeepSeek-V3, arXiv:2412.19437, equations 17 to 20): counts of the choices in a group of rows, and the gradient.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,4 @@
-// Token-choice top-k routing: scores, selection, weights, counts. Used by moe/routers/top_k.hpp. Read next:
-// ops/router/cpu.hpp.
+// Token-choice top-k routing: scores, selection, weights, counts. Read next: ops/router/cpu.hpp.
 #pragma once
 
 #include <algorithm>
