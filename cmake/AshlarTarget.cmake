@@ -2,11 +2,15 @@
 # where ASHLAR_TARGET is a library of it, and by an installed copy's ashlarConfig.cmake, where it is an imported one.
 find_package(Eigen3 3.4 REQUIRED NO_MODULE)
 find_package(nlohmann_json 3.11 REQUIRED)
+find_package(fmt 9.1 REQUIRED)
 find_package(Threads REQUIRED)
+# A run then needs no library of fmt; programs of headers alone compile a second longer.
+option(ASHLAR_FMT_HEADER_ONLY "Take fmt from its headers, in place of its library" OFF)
 
 target_include_directories(${ASHLAR_TARGET} INTERFACE ${ASHLAR_INCLUDE_DIR})
 target_compile_features(${ASHLAR_TARGET} INTERFACE cxx_std_20)
-target_link_libraries(${ASHLAR_TARGET} INTERFACE Eigen3::Eigen nlohmann_json::nlohmann_json Threads::Threads)
+target_link_libraries(${ASHLAR_TARGET} INTERFACE Eigen3::Eigen nlohmann_json::nlohmann_json Threads::Threads
+  $<IF:$<BOOL:${ASHLAR_FMT_HEADER_ONLY}>,fmt::fmt-header-only,fmt::fmt>)
 
 if(ASHLAR_OPENMP)
   find_package(OpenMP COMPONENTS CXX)
@@ -20,6 +24,16 @@ if(ASHLAR_ONEDNN)
   if(ASHLAR_DNNL_INCLUDE AND ASHLAR_DNNL_LIBRARY)
     target_compile_definitions(${ASHLAR_TARGET} INTERFACE ASHLAR_WITH_ONEDNN=1)
     target_link_libraries(${ASHLAR_TARGET} INTERFACE ${ASHLAR_DNNL_LIBRARY})
+  endif()
+endif()
+if(ASHLAR_TOKENIZERS)
+  find_path(ASHLAR_PCRE2_INCLUDE pcre2.h)
+  find_library(ASHLAR_PCRE2_LIBRARY pcre2-8)
+  find_path(ASHLAR_UTF8PROC_INCLUDE utf8proc.h)
+  find_library(ASHLAR_UTF8PROC_LIBRARY utf8proc)
+  if(ASHLAR_PCRE2_INCLUDE AND ASHLAR_PCRE2_LIBRARY AND ASHLAR_UTF8PROC_INCLUDE AND ASHLAR_UTF8PROC_LIBRARY)
+    target_compile_definitions(${ASHLAR_TARGET} INTERFACE ASHLAR_WITH_TOKENIZERS=1 PCRE2_CODE_UNIT_WIDTH=8)
+    target_link_libraries(${ASHLAR_TARGET} INTERFACE ${ASHLAR_PCRE2_LIBRARY} ${ASHLAR_UTF8PROC_LIBRARY})
   endif()
 endif()
 if(ASHLAR_MPI)

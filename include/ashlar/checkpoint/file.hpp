@@ -1,5 +1,5 @@
 // File: a POSIX file that reads at positions, writes in full and reaches the disk before it is closed; every failure is
-// an Error that names the file. Used by everything in checkpoint/. Read next: checkpoint/safetensors.hpp.
+// an Error that names the file. Read next: checkpoint/safetensors.hpp.
 #pragma once
 
 #include <fcntl.h>
@@ -70,6 +70,16 @@ class File {
       if (n < 0) fail_with("can't be written", errno);
       done += static_cast<std::size_t>(n);
       size_ += static_cast<std::uint64_t>(n);
+    }
+  }
+  /// Writes over bytes that were written before.
+  void rewrite(std::uint64_t position, const void* data, std::size_t bytes) {
+    for (std::size_t done = 0; done < bytes;) {
+      const ssize_t n = ::pwrite(descriptor_, static_cast<const char*>(data) + done, bytes - done,
+                                 static_cast<off_t>(position + done));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) fail_with("can't be written", errno);
+      done += static_cast<std::size_t>(n);
     }
   }
   /// Returns when what was written is on the disk; the file is closed then. Some file systems report a full disk only

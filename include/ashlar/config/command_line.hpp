@@ -1,6 +1,5 @@
 // The command line of a recipe's binary: subcommand, --config FILE, and a flag for each configuration field. About a
-// hundred lines over the field list, which already knows names, types and checks. Used by ashlar::main.
-// Read next: config/help.hpp.
+// hundred lines over the field list, which already knows names, types and checks. Read next: config/help.hpp.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +18,7 @@
 namespace ashlar::inline v0 {
 
 /// In the order of subcommand_notes.
-enum class Subcommand { train, evaluate, generate, plan, convert };
+enum class Subcommand { train, evaluate, generate, plan, convert, tokenize };
 
 constexpr std::string_view to_string(Subcommand s) {
   return subcommand_notes[static_cast<int>(s)].name;

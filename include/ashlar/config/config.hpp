@@ -25,6 +25,7 @@ struct ModelConfig {
 struct TrainingConfig {
   std::string dataset = "text";
   std::string dataset_path = "";
+  std::string tokenizer = "";
   int local_batch_size = 8;
   int global_batch_size = -1;
   int seq_len = 2048;
@@ -59,12 +60,15 @@ struct GroupOptions {
 };
 
 struct OptimizerConfig {
-  std::string name = "AdamW";
+  std::string name = "";
   double lr = 8e-4;
   double beta1 = 0.9;
   double beta2 = 0.95;
   double eps = 1e-8;
   double weight_decay = 0.1;
+  double momentum = 0.95;
+  bool nesterov = true;
+  std::string adjust_lr = "original";
   std::vector<GroupOptions> groups = {};
 };
 
@@ -110,6 +114,13 @@ struct CommConfig {
   int train_timeout_seconds = 100;
 };
 
+/// Adapters of low rank, in recipes with Weights<LowRank>.
+struct LoraConfig {
+  int rank = 8;
+  double alpha = 16;
+  std::vector<std::string> targets = {"*"};
+};
+
 struct GenerateConfig {
   std::string prompt = "";
   int tokens = 200;
@@ -118,9 +129,23 @@ struct GenerateConfig {
   std::int64_t seed = 0;
 };
 
+struct TokenizeConfig {
+  std::string tokenizer = "";
+  std::string input = "";
+  std::string output = "";
+  bool decode = false;
+};
+
 struct PlanConfig {
   int world_size = -1;
   bool json = false;
+};
+
+struct DebugConfig {
+  std::string record = "";
+  std::string compare = "";
+  std::string layout = "";
+  double tolerance = 0;
 };
 
 /// Everything a subcommand reads, resolved: flags over the JSON file over these defaults.
@@ -136,8 +161,11 @@ struct Config {
   ActivationCheckpointConfig activation_checkpoint = {};
   ValidationConfig validation = {};
   CommConfig comm = {};
+  LoraConfig lora = {};
   GenerateConfig generate = {};
   PlanConfig plan = {};
+  DebugConfig debug = {};
+  TokenizeConfig tokenize = {};
 };
 
 /// The number of ranks that `plan` works out: plan.world_size, or where that is negative the product of the degrees

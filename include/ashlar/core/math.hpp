@@ -1,6 +1,5 @@
 // exp, sigmoid, square root, logarithm and cosine that a compiler can vectorise in plain loops, without fast-math flags
-// and without a vector library. Used by the Cpu operations (softmax, swiglu, attention, adamw) and by core/random.hpp.
-// Read next: core/loops.hpp.
+// and without a vector library. Read next: core/loops.hpp.
 #pragma once
 
 #include <algorithm>

@@ -1,6 +1,5 @@
 // Counter-based random numbers: a value depends on (key, index) alone, so any rank can draw any element of any tensor.
 // Philox 4x32-10: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
-// Used by initialisers, data order and sampling.
 #pragma once
 
 #include <array>

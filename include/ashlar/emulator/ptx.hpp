@@ -59,7 +59,7 @@ void store(const TensorMap& map, const void* from, const std::array<int, Rank>& 
 using detail::Site;
 using detail::Storing;
 
-// ptx/barrier.cuh
+// device/cuda/ptx/barrier.cuh
 
 inline std::uint32_t address(const void* p, Site where = Site::current()) {
   auto& block = detail::block();
@@ -107,7 +107,7 @@ inline void wait_cluster(Barrier& barrier, int parity, Site where = Site::curren
   wait(barrier, parity, where);
 }
 
-// ptx/bulk_copy.cuh
+// device/cuda/ptx/bulk_copy.cuh
 
 inline void prefetch(const TensorMap&) {}
 
@@ -188,7 +188,7 @@ void wait_stores(Site where = Site::current()) {
   detail::engines().copies.wait(detail::block(), Pending, true, where);
 }
 
-// ptx/control.cuh
+// device/cuda/ptx/control.cuh
 
 inline void fence_async() {
   auto& shared = detail::block().shared_memory();
@@ -252,7 +252,7 @@ inline void wait_previous_launch() {
 }
 inline void start_next_launch() {}
 
-// ptx/wgmma.cuh
+// device/cuda/ptx/wgmma.cuh
 
 inline void wgmma_fence(Site where = Site::current()) {
   detail::engines().warpgroup(where).fence();

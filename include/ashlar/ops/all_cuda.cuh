@@ -4,6 +4,7 @@
 
 #include "ashlar/ops/adamw/cuda.cuh"
 #include "ashlar/ops/attention/cuda.cuh"
+#include "ashlar/ops/balance_loss/cuda.cuh"
 #include "ashlar/ops/conditioning/cuda.cuh"
 #include "ashlar/ops/cross_entropy/cuda.cuh"
 #include "ashlar/ops/elementwise/cuda.cuh"
@@ -15,6 +16,7 @@
 #include "ashlar/ops/load_balance/cuda.cuh"
 #include "ashlar/ops/matmul/cuda.cuh"
 #include "ashlar/ops/modulation/cuda.cuh"
+#include "ashlar/ops/muon/cuda.cuh"
 #include "ashlar/ops/permutation/cuda.cuh"
 #include "ashlar/ops/rms_norm/cuda.cuh"
 #include "ashlar/ops/rope/cuda.cuh"

@@ -1,8 +1,8 @@
 // Unit: the parameters that are gathered, reduced and optimized together, one unit a block. It decides what happens
 // around a block: nothing on one rank, an all-reduce of gradients under ddp, gathers and reduce-scatters under fsdp,
 // both combined. Zhao et al. 2023, "PyTorch FSDP", arXiv:2304.11277. Modules can't tell the difference. In a step
-// nothing here waits for the queue: an exchange does (comm/staged.hpp), and on one rank there is none. Used by
-// models/decoder.hpp. Read next: tensor/unit_layout.hpp, optim/adamw.hpp.
+// nothing here waits for the queue: an exchange does (comm/staged.hpp), and on one rank there is none. Read
+// next: tensor/unit_layout.hpp, optim/rule.hpp.
 #pragma once
 
 #include <optional>

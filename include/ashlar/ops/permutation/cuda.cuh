@@ -156,7 +156,8 @@ struct UnpermuteBackward : WarpRows {
 #pragma unroll
         for (int j = 0; j < together; ++j) {
           const std::int32_t at = ctx.shuffle(position, j);
-          in[j] = load_pack<width>(ctx, p.in[at < 0 ? 0 : at] + c, at < 0 ? 0 : p.cols - c, p.aligned);
+          in[j] = {};
+          if (p.in.data) in[j] = load_pack<width>(ctx, p.in[at < 0 ? 0 : at] + c, at < 0 ? 0 : p.cols - c, p.aligned);
         }
 #pragma unroll
         for (int j = 0; j < together; ++j) {
@@ -173,7 +174,7 @@ struct UnpermuteBackward : WarpRows {
 #pragma unroll
       for (int j = 0; j < together; ++j) {
         dot[j] = warp_sum(ctx, dot[j]);
-        if (ctx.lane() == 0 && begin + j < p.top_k) ctx.store(p.dweights[row] + begin + j, dot[j]);
+        if (ctx.lane() == 0 && begin + j < p.top_k && p.dweights.data) ctx.store(p.dweights[row] + begin + j, dot[j]);
       }
     }
   }
@@ -230,7 +231,7 @@ void unpermute_backward(Cuda::Queue& queue, TensorView<const T, Cuda> dy, Tensor
   launch<Kernel>(
       queue, {Kernel::blocks(weights.rows())},
       {rows_of(dy), rows_of(in), position.data(), rows_of(weights), rows_of(din), rows_of(dweights), weights.rows(),
-       dy.cols(), static_cast<int>(weights.cols()), packs_aligned<pack_size<T>>(dy, in, din)});
+       dy.cols(), static_cast<int>(weights.cols()), packs_aligned<pack_size<T>>(dy, in ? in : dy, din)});
 }
 
 }  // namespace ashlar::inline v0::ops::cuda

@@ -1,5 +1,4 @@
-// Token permutation: rows sorted by expert, moved there and back, weighted. Used by moe/token_dispatchers/.
-// Read next: ops/permutation/cpu.hpp.
+// Token permutation: rows sorted by expert, moved there and back, weighted. Read next: ops/permutation/cpu.hpp.
 #pragma once
 
 #include <type_traits>
@@ -126,15 +125,17 @@ void unpermute(typename D::Queue& queue, In<T, D> in, In<std::int32_t, D> positi
 }
 
 /// din[position[n k + j]] = weights[n, j] dy[n] and dweights[n, j] = <dy[n], in[position[n k + j]]>, in Acc<T>. Rows of
-/// din that no slot owns are not written; dweights of a skipped slot is 0. din may alias in.
+/// din that no slot owns are not written; dweights of a skipped slot is 0. din may alias in. Where in and dweights are
+/// empty, din alone is written: rows times weights.
 template <class T, class D>
 void unpermute_backward(typename D::Queue& queue, In<T, D> dy, In<T, D> in, In<std::int32_t, D> position,
                         In<Acc<T>, D> weights, TensorView<T, D> din,
                         std::type_identity_t<TensorView<Acc<T>, D>> dweights) {
-  check(position.count() == weights.count() && dweights.count() == weights.count() && dy.cols() == in.cols(),
+  check(position.count() == weights.count() && dy.cols() == din.cols() &&
+            (in ? dy.cols() == in.cols() && dweights.count() == weights.count() : !dweights),
         "unpermute_backward: dy [N, C], in and din [R, C], position [N k], weights and dweights [N, k]");
   if constexpr (std::is_same_v<D, Meta>)
-    queue.count(3.0 * in.count(), dy, in, position, weights, din, dweights);
+    queue.count((in ? 3.0 : 1.0) * din.count(), dy, in, position, weights, din, dweights);
   else if constexpr (std::is_same_v<D, Cpu>)
     cpu::unpermute_backward<T>(dy, in, position, weights, din, dweights);
   else

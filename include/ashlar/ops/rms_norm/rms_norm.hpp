@@ -1,5 +1,5 @@
-// RMSNorm, with the residual addition before it fused in (Zhang and Sennrich 2019, arXiv:1910.07467).
-// Used by nn/rms_norm.hpp. Read next: ops/rms_norm/cpu.hpp, ops/rms_norm/cuda.cuh.
+// RMSNorm, with the residual addition before it fused in (Zhang and Sennrich 2019, arXiv:1910.07467). Read next:
+// ops/rms_norm/cpu.hpp, ops/rms_norm/cuda.cuh.
 #pragma once
 
 #include <type_traits>
