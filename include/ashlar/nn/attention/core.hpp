@@ -3,8 +3,6 @@
 // keys and values. Read next: ops/attention/attention.hpp.
 #pragma once
 
-#include <utility>
-
 #include "ashlar/nn/context.hpp"
 #include "ashlar/ops/attention/attention.hpp"
 #include "ashlar/ops/attention/local_masks.hpp"
@@ -115,13 +113,13 @@ class AttentionCore {
   }
   void append(Context<E>& c, const Rows& rows, const Saved& saved) const {
     auto& layer = c.cache->layers[static_cast<std::size_t>(layer_)];
-    for (index_t b = 0; b < rows.count; ++b) {
-      const index_t at = b * c.cache->capacity + c.cache->length;
-      for (const auto& [from, to] :
-           {std::pair(saved.key, layer.key.view()), std::pair(saved.value, layer.value.view())})
-        D::copy(c.queue, to.rows(at, 1).data(), from.rows(b * rows.len, 1).data(),
+    const auto put = [&](const View& from, const View& to) {
+      for (index_t b = 0; b < rows.count; ++b)
+        D::copy(c.queue, to.rows(b * c.cache->capacity + c.cache->length, 1).data(), from.rows(b * rows.len, 1).data(),
                 static_cast<std::size_t>(rows.len * from.cols()) * sizeof(T));
-    }
+    };
+    put(saved.key, layer.key.view());
+    put(saved.value, layer.value.view());
   }
 
   Sizes sizes_;
