@@ -244,7 +244,7 @@ TEST_CASE("generation stops where the end of a text is the likeliest") {
   std::string text;
   GenerateConfig g;
   g.prompt = "x", g.tokens = 40, g.temperature = 0;
-  generate(trainer, g, [&](char byte) { text += byte; });
+  generate(trainer, g, ByteTokenizer(), [&](std::string_view bytes) { text += bytes; });
   CHECK(text == expected);
 }
 

@@ -157,7 +157,9 @@ TEMPLATE_TEST_CASE("unpermute and its gradient on Cuda agree with Cpu", "[permut
           DeviceTensor<T, D>& din = in_place ? dev_in : own_din;
           ops::unpermute<T, D>(queue, dev_in, position, w, out, accumulate);
           ops::unpermute_backward<T, D>(queue, dev_dy, dev_in, position, w, din, dw);
-          return Results{{out.values(), din.values(), dw.values()}};
+          DeviceTensor<T, D> weighed(in, layout);  // alone, as rows that experts read
+          ops::unpermute_backward<T, D>(queue, dev_dy, {}, position, w, weighed, {});
+          return Results{{out.values(), din.values(), dw.values(), weighed.values()}};
         },
         4 * test::tolerance<T>, 1);
   });

@@ -32,7 +32,7 @@ struct Folder {
 
 std::vector<std::int16_t> tokens_of(const std::string& bytes) {
   std::vector<std::int16_t> out;
-  for (char c : bytes) out.push_back(c == '|' ? Text::end_of_document : static_cast<unsigned char>(c));
+  for (char c : bytes) out.push_back(c == '|' ? Text::end_token : static_cast<unsigned char>(c));
   return out;
 }
 

@@ -27,8 +27,8 @@ grep -n '^ *# *include' $library /dev/null | awk '
     if (target ~ /^Eigen\// && from != "ashlar/ops/matmul/eigen.hpp") fault("Eigen is for ops/matmul/eigen.hpp alone")
     if (target ~ /^CLI\// || (target ~ /^fmt\// && from !~ /\.ipp$/) || (from ~ /\.cuh$/ && target ~ /^(nlohmann|Eigen)\//))
       fault("<" target "> does not belong here")
-    if (target ~ /^nlohmann\// && from !~ /^ashlar\/(config\/json|checkpoint\/(manifest|safetensors))\.ipp$/)
-      fault("JSON is for config/json.ipp, checkpoint/manifest.ipp and checkpoint/safetensors.ipp")
+    if (target ~ /^nlohmann\// && from !~ /^ashlar\/(config\/json|data\/tokenizers\/hugging_face|checkpoint\/(manifest|safetensors))\.ipp$/)
+      fault("JSON is for config/json.ipp, data/tokenizers/hugging_face.ipp, checkpoint/manifest.ipp and checkpoint/safetensors.ipp")
     if (target ~ /^(iostream|regex)$/) fault("<" target "> is slow to include")
     if (target !~ /^ashlar\//) next
     if ((getline rest < ("include/" target)) < 0) fault(target " does not exist")
@@ -69,7 +69,7 @@ awk '
   FNR == 1 { head = ""; in_head = 1; beside = FILENAME; sub(/[^\/]*$/, "", beside); above = beside; sub(/[^\/]*\/$/, "", above) }
   in_head && !/^\/\// {
     in_head = 0
-    if (tolower(head) ~ /used by/) print FILENAME ": the head says who uses the file; drop it, say what to read next"
+    if (tolower(head) ~ /(^|[^a-z])used by/) print FILENAME ": the head says who uses the file; drop it, say what to read next"
   }
   in_head { head = head substr($0, 3) }
   {

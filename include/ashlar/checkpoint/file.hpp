@@ -72,6 +72,16 @@ class File {
       size_ += static_cast<std::uint64_t>(n);
     }
   }
+  /// Writes over bytes that were written before.
+  void rewrite(std::uint64_t position, const void* data, std::size_t bytes) {
+    for (std::size_t done = 0; done < bytes;) {
+      const ssize_t n = ::pwrite(descriptor_, static_cast<const char*>(data) + done, bytes - done,
+                                 static_cast<off_t>(position + done));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) fail_with("can't be written", errno);
+      done += static_cast<std::size_t>(n);
+    }
+  }
   /// Returns when what was written is on the disk; the file is closed then. Some file systems report a full disk only
   /// here.
   void finish() {

@@ -18,7 +18,7 @@
 namespace ashlar::inline v0 {
 
 /// In the order of subcommand_notes.
-enum class Subcommand { train, evaluate, generate, plan, convert };
+enum class Subcommand { train, evaluate, generate, plan, convert, tokenize };
 
 constexpr std::string_view to_string(Subcommand s) {
   return subcommand_notes[static_cast<int>(s)].name;

@@ -25,6 +25,7 @@ struct ModelConfig {
 struct TrainingConfig {
   std::string dataset = "text";
   std::string dataset_path = "";
+  std::string tokenizer = "";
   int local_batch_size = 8;
   int global_batch_size = -1;
   int seq_len = 2048;
@@ -59,12 +60,15 @@ struct GroupOptions {
 };
 
 struct OptimizerConfig {
-  std::string name = "AdamW";
+  std::string name = "";
   double lr = 8e-4;
   double beta1 = 0.9;
   double beta2 = 0.95;
   double eps = 1e-8;
   double weight_decay = 0.1;
+  double momentum = 0.95;
+  bool nesterov = true;
+  std::string adjust_lr = "original";
   std::vector<GroupOptions> groups = {};
 };
 
@@ -125,6 +129,13 @@ struct GenerateConfig {
   std::int64_t seed = 0;
 };
 
+struct TokenizeConfig {
+  std::string tokenizer = "";
+  std::string input = "";
+  std::string output = "";
+  bool decode = false;
+};
+
 struct PlanConfig {
   int world_size = -1;
   bool json = false;
@@ -154,6 +165,7 @@ struct Config {
   GenerateConfig generate = {};
   PlanConfig plan = {};
   DebugConfig debug = {};
+  TokenizeConfig tokenize = {};
 };
 
 /// The number of ranks that `plan` works out: plan.world_size, or where that is negative the product of the degrees

@@ -21,6 +21,7 @@ inline constexpr SubcommandNote subcommand_notes[] = {
     {"generate", "continue a text"},
     {"plan", "memory, FLOPs and messages of a run of any size, without running it"},
     {"convert", "write a checkpoint's weights as one model.safetensors, in the type of checkpoint.export_dtype"},
+    {"tokenize", "write a text's tokens as a file that training maps, and back"},
 };
 
 namespace detail {

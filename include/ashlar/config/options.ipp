@@ -16,7 +16,7 @@ ASHLAR_ONCE std::vector<Field> fields(GroupOptions& group) {
 
 ASHLAR_ONCE FieldList fields(Config& config) {
   auto& [job, model, training, parallelism, optimizer, lr_scheduler, checkpoint, metrics, activation_checkpoint,
-         validation, comm, lora, generate, plan, debug] = config;
+         validation, comm, lora, generate, plan, debug, tokenize] = config;
   FieldList list;
 
   list.section("job", "The run as a whole.");
@@ -30,7 +30,12 @@ ASHLAR_ONCE FieldList fields(Config& config) {
   list.field("dataset", &training.dataset,
              {.meaning = "source of tokens: a text, or random tokens", .check = one_of({"text", "random"})});
   list.field("dataset_path", &training.dataset_path,
-             {.meaning = "what dataset text reads: a file, or a folder of files"});
+             {.meaning = "what dataset text reads: a file, a folder of files, or tokens that `tokenize` wrote, "
+                         "X.safetensors"});
+  list.field("tokenizer", &training.tokenizer,
+             {.meaning = "how text becomes tokens, here and in evaluate and generate: a tokenizer.json, a tiktoken file, "
+                         "or a model's folder; empty: bytes. train writes the tokens of a text once, into "
+                         "job.dump_folder"});
   list.field("local_batch_size", &training.local_batch_size,
              {.unit = "sequences",
               .meaning = "batch of one data-parallel rank in one forward and backward pass",
@@ -100,7 +105,8 @@ ASHLAR_ONCE FieldList fields(Config& config) {
               .check = at_least(1)});
 
   list.section("optimizer", "How gradients change weights.");
-  list.field("name", &optimizer.name, {.meaning = "the update rule", .check = one_of({"AdamW"})});
+  list.field("name", &optimizer.name,
+             {.meaning = "the update rule of parameters in no group, one of those compiled in; empty: the first"});
   list.field("lr", &optimizer.lr, {.meaning = "base learning rate; lr_scheduler scales it", .check = at_least(0)});
   list.field("beta1", &optimizer.beta1, {.meaning = "decay of the gradients' mean", .check = at_least(0).below(1)});
   list.field("beta2", &optimizer.beta2,
@@ -108,8 +114,17 @@ ASHLAR_ONCE FieldList fields(Config& config) {
   list.field("eps", &optimizer.eps, {.meaning = "added to the root of the mean square", .check = above(0)});
   list.field(
       "weight_decay", &optimizer.weight_decay,
-      {.meaning = "share of a weight, times the learning rate, that each step takes away", .check = at_least(0)});
+      {.meaning = "share of a weight, times the learning rate, that each step takes away (Adam: that is added to its "
+                  "gradient)",
+       .check = at_least(0)});
 
+  list.field("momentum", &optimizer.momentum,
+             {.meaning = "decay of the gradients' mean in Muon", .check = at_least(0).below(1)});
+  list.field("nesterov", &optimizer.nesterov, {.meaning = "Muon looks one gradient ahead of its mean"});
+  list.field("adjust_lr", &optimizer.adjust_lr,
+             {.meaning = "what Muon multiplies the rate of a matrix [R, C] by: sqrt(max(1, R / C)), or 0.2 sqrt(max(R, "
+                         "C)), after which steps are as large as AdamW's",
+              .check = one_of({"original", "match_rms_adamw"})});
   list.field("groups", &optimizer.groups,
              {.meaning = "parameters with a rule, rate or decay of their own: names, rule, lr_factor, weight_decay; a "
                          "parameter is in the first group whose pattern its name matches"});
@@ -215,6 +230,14 @@ ASHLAR_ONCE FieldList fields(Config& config) {
   list.field("tolerance", &debug.tolerance,
              {.meaning = "relative difference that is allowed; 0: by the compute type, 6e-8, 1.4e-3 or 0.35",
               .check = at_least(0)});
+
+  list.section("tokenize", "Between a text and a file of its tokens, for training.dataset_path.");
+  list.field("tokenizer", &tokenize.tokenizer,
+             {.meaning = "a tokenizer.json, a tiktoken file, or a model's folder; empty: bytes"});
+  list.field("input", &tokenize.input, {.meaning = "the text; with decode, the file of tokens"});
+  list.field("output", &tokenize.output,
+             {.meaning = "the file of tokens: safetensors with an int32 tensor tokens [N]; with decode, the text"});
+  list.field("decode", &tokenize.decode, {.meaning = "turn tokens back into text"});
 
   return list;
 }

@@ -53,10 +53,13 @@ class InitialValues {
   template <class A>
   ASHLAR_HOST_DEVICE std::array<A, 4> four(index_t q) const {
     std::array<A, 4> values;
+    const bool uniform = init_.kind == Initializer::Kind::uniform;
     const auto drawn = init_.kind == Initializer::Kind::constant ? std::array<float, 4>{}
+                       : uniform                                 ? uniforms(q)
                                                                  : stream_.normals(static_cast<std::uint64_t>(q));
+    const auto width = static_cast<float>(uniform ? init_.cut : init_.std);
     for (std::size_t j = 0; j < 4; ++j) {
-      const A value = static_cast<A>(static_cast<float>(init_.mean) + static_cast<float>(init_.std) * drawn[j]);
+      const A value = static_cast<A>(static_cast<float>(init_.mean) + width * drawn[j]);
       values[j] = init_.kind == Initializer::Kind::constant ? static_cast<A>(init_.mean)
                   : cuts()                                  ? cut(4 * q + static_cast<index_t>(j), value)
                                                             : value;
@@ -71,11 +74,10 @@ class InitialValues {
   void draw(index_t b, float (&drawn)[block]) const {
     const auto std = static_cast<float>(init_.std), mean = static_cast<float>(init_.mean);
     if (init_.kind == Initializer::Kind::uniform) {
-      const auto step = static_cast<float>(init_.cut) * 0x1p-23f;
-      for (index_t i = 0; i < block; ++i) {
-        const auto words = stream_.words(static_cast<std::uint64_t>((b * block + i) / 4));
-        const auto word = static_cast<std::int32_t>(words[static_cast<std::size_t>(i % 4)] >> 8);  // of 2^24
-        drawn[i] = mean + step * (static_cast<float>(word - (1 << 23)) + 0.5f);
+      for (index_t g = 0; g < block / 4; ++g) {
+        const auto values = uniforms(b * (block / 4) + g);
+        for (index_t j = 0; j < 4; ++j)
+          drawn[4 * g + j] = mean + static_cast<float>(init_.cut) * values[static_cast<std::size_t>(j)];
       }
       return;
     }
@@ -86,6 +88,14 @@ class InitialValues {
       drawn[4 * g + 2] = mean + std * values[2];
       drawn[4 * g + 3] = mean + std * values[3];
     }
+  }
+  // Four within (-1, 1), of 24 bits each.
+  ASHLAR_HOST_DEVICE std::array<float, 4> uniforms(index_t q) const {
+    const auto words = stream_.words(static_cast<std::uint64_t>(q));
+    std::array<float, 4> values;
+    for (std::size_t j = 0; j < 4; ++j)
+      values[j] = (static_cast<float>(static_cast<std::int32_t>(words[j] >> 8) - (1 << 23)) + 0.5f) * 0x1p-23f;
+    return values;
   }
   ASHLAR_HOST_DEVICE bool cuts() const {
     return init_.kind == Initializer::Kind::truncated_normal && 6.7 * init_.std > init_.cut;

@@ -35,6 +35,11 @@
 #define ASHLAR_WITH_NCCL 0
 #endif
 
+// ASHLAR_WITH_TOKENIZERS=1: PCRE2 and utf8proc are there, and tokenizers of other models can be read.
+#if !defined(ASHLAR_WITH_TOKENIZERS)
+#define ASHLAR_WITH_TOKENIZERS 0
+#endif
+
 // ASHLAR_COMPILED: 0, the library is headers alone; 1, code that no recipe changes comes from a library that is
 // compiled once (ashlar_compile of the build); 2, this is that library. ASHLAR_INSTANCE stands before what it has: see
 // ashlar/instances.hpp.
@@ -46,6 +51,11 @@
 #else
 #define ASHLAR_INSTANCE extern template
 #endif
+
+// ASHLAR_INSTANCES(function, arguments...): its instances in float and bf16, whatever template arguments come first.
+#define ASHLAR_INSTANCES(function, ...)                                                                            \
+  ASHLAR_INSTANCE decltype(function<__VA_ARGS__ __VA_OPT__(, ) float>) function<__VA_ARGS__ __VA_OPT__(, ) float>; \
+  ASHLAR_INSTANCE decltype(function<__VA_ARGS__ __VA_OPT__(, ) bf16>) function<__VA_ARGS__ __VA_OPT__(, ) bf16>
 
 // ASHLAR_ONCE stands before the definitions of an .ipp: inline where headers include it, nothing where it is compiled
 // once.

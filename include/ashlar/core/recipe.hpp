@@ -31,7 +31,7 @@ inline constexpr bool has_storage = true;
 template <says_storage D>
 inline constexpr bool has_storage<D> = D::has_storage;
 
-enum class Category { attention, feed_forward, weights, parallel, checkpointing, precision, device, family };
+enum class Category { attention, feed_forward, weights, parallel, checkpointing, precision, device, family, optimizer };
 }  // namespace detail
 
 // ---- activation checkpointing (nn/context.hpp) ----
@@ -151,7 +151,7 @@ struct Recipe {
   static_assert(
       (Policy<P> && ...),
       "Recipe<...> takes policies only: Attn<>, Ffn<>, Weights<>, Parallel<>, ActivationCheckpoint<>, Precision<>, "
-      "On<>, Family<>; wrap a bare kind, as in Attn<Sdpa>.");
+      "On<>, Family<>, Optimize<>; wrap a bare kind, as in Attn<Sdpa>.");
   template <detail::Category C, class Default>
   using pick = typename detail::Pick<C, Default, P...>::type;
   template <detail::Category C>
@@ -167,6 +167,8 @@ struct Recipe {
   static_assert(at_most_once<detail::Category::precision>,
                 "Recipe<...> has two Precision<> policies; list the types in one.");
   static_assert(at_most_once<detail::Category::device>, "Recipe<...> has two On<> policies; keep one.");
+  static_assert(at_most_once<detail::Category::optimizer>,
+                "Recipe<...> has two Optimize<> policies; list the rules in one.");
   static_assert(at_most_once<detail::Category::family>, "Recipe<...> has two Family<> policies; keep one.");
 
   /// Attn<...> and Ffn<...>, or Unsaid.
@@ -176,6 +178,8 @@ struct Recipe {
   static constexpr Strategies strategies = pick<detail::Category::parallel, Parallel<single>>::value;
   using Checkpointing = pick<detail::Category::checkpointing, ActivationCheckpoint<None>>;
   using ComputeTypes = pick<detail::Category::precision, Precision<F32>>;
+  /// Optimize<...> (optim/optimize.hpp), or Unsaid.
+  using Optimization = pick<detail::Category::optimizer, detail::Unsaid>;
   /// The device and the family themselves, or Unsaid.
   using Device = typename pick<detail::Category::device, detail::Unsaid>::type;
   using ModelFamily = typename pick<detail::Category::family, detail::Unsaid>::type;

@@ -17,7 +17,7 @@ class Bigram {
   double loss(const Text& text) const;
 
  private:
-  static constexpr std::size_t n = Text::vocab_size;
+  static constexpr std::size_t n = Text::num_tokens;
   double smoothing_;
   std::vector<double> counts_, totals_;
 };

@@ -1,10 +1,11 @@
 // Text, byte by byte: a file, or all plain files of a folder. --training.dataset text. The last part is held out for
-// validation. Read next: data/bigram.hpp, the baseline to beat on it.
+// validation. And rows of any sequence of tokens. Read next: data/bigram.hpp, the baseline to beat on bytes;
+// data/tokenizers/tokenizer.hpp, other tokens.
 #pragma once
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
+#include <functional>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -13,15 +14,23 @@
 #include "ashlar/core/error.hpp"
 #include "ashlar/core/platform.hpp"
 #include "ashlar/core/random.hpp"
+#include "ashlar/data/token_sequence.hpp"
 #include "ashlar/data/token_source.hpp"
 
 namespace ashlar::inline v0 {
 
+/// The files of a text, in the order of their names: `path` itself, or the plain files of the folder. Throws ConfigError
+/// where there is nothing to read.
+std::vector<std::filesystem::path> text_files(const std::string& path);
+
+/// Calls document(bytes) for each of those files that is not empty and, of a folder, looks like text.
+void for_each_document(const std::string& path, const std::function<void(const std::string&)>& document);
+
 /// The tokens of a text: its bytes as ids 0 to 255, and id 256 at the end of each file.
-class Text {
+class Text final : public TokenSequence {
  public:
-  static constexpr std::int32_t end_of_document = 256;
-  static constexpr index_t vocab_size = 257;
+  static constexpr std::int32_t end_token = 256;
+  static constexpr index_t num_tokens = 257;
 
   /// Reads `path`: a file, or a folder whose files that look like text are read in the order of their names. Throws
   /// ConfigError where there is nothing to read.
@@ -36,6 +45,14 @@ class Text {
     return held;
   }
 
+  std::size_t size() const override { return tokens.size(); }
+  void read(std::size_t begin, std::span<std::int32_t> out) const override {
+    const auto* from = tokens.data() + begin;
+    std::copy(from, from + out.size(), out.begin());
+  }
+  std::int32_t end_of_document() const override { return end_token; }
+  index_t vocab_size() const override { return num_tokens; }
+
   std::vector<std::int16_t> tokens;
 };
 
@@ -44,14 +61,14 @@ class Text {
 class TextRows final : public TokenSource {
  public:
   /// `shuffle` false: rows in the text's order, for validation.
-  TextRows(std::shared_ptr<const Text> text, index_t seq_len, std::uint64_t seed, bool shuffle)
+  TextRows(std::shared_ptr<const TokenSequence> text, index_t seq_len, std::uint64_t seed, bool shuffle)
       : text_(std::move(text)),
         seq_len_(seq_len),
         seed_(seed),
         shuffle_(shuffle),
-        windows_((static_cast<std::int64_t>(text_->tokens.size()) - 1) / seq_len) {
+        windows_((static_cast<std::int64_t>(text_->size()) - 1) / seq_len) {
     if (windows_ < 1)
-      throw ConfigError(concat("the text has ", text_->tokens.size(),
+      throw ConfigError(concat("the text has ", text_->size(),
                                " tokens, fewer than one row of --training.seq_len ", seq_len,
                                " needs; take a longer text or a smaller seq_len"));
   }
@@ -59,11 +76,10 @@ class TextRows final : public TokenSource {
   std::int64_t windows() const { return windows_; }
   void read(std::int64_t row, std::span<std::int32_t> tokens) const override {
     const std::int64_t window = shuffle_ ? shuffled(row / windows_, row % windows_) : row % windows_;
-    const auto* begin = text_->tokens.data() + window * seq_len_;
-    std::copy(begin, begin + static_cast<std::ptrdiff_t>(tokens.size()), tokens.begin());
+    text_->read(static_cast<std::size_t>(window * seq_len_), tokens);
   }
-  std::int32_t end_of_document() const override { return Text::end_of_document; }
-  index_t vocab_size() const override { return Text::vocab_size; }
+  std::int32_t end_of_document() const override { return text_->end_of_document(); }
+  index_t vocab_size() const override { return text_->vocab_size(); }
 
  private:
   // A permutation of the windows without a table: a Feistel network over the next power of four, walked until it lands
@@ -86,7 +102,7 @@ class TextRows final : public TokenSource {
     return static_cast<std::int64_t>(x);
   }
 
-  std::shared_ptr<const Text> text_;
+  std::shared_ptr<const TokenSequence> text_;
   index_t seq_len_;
   std::uint64_t seed_;
   bool shuffle_;

@@ -33,6 +33,9 @@ template <std::size_t Rank>
 Box box(const TensorMap& map, const std::array<int, Rank>& first, Site where) {
   if (map.rank != static_cast<int>(Rank))
     block().fault(concat("a copy with ", Rank, " coordinates by a map of ", map.rank, " dimensions"), where);
+  if (first[0] * map.element_bytes % 16 != 0)
+    block().fault(concat("a box that begins at column ", first[0], ": the copy engine wants multiples of 16 bytes"),
+                  where);
   return Box::of(map, first);
 }
 inline Box run(const void* global, int bytes, bool is_float = false) {

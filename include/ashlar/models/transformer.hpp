@@ -60,7 +60,7 @@ struct RecipeOf {
   static_assert(
       (Policy<P> && ...),
       "Transformer<...> takes one recipe, or policies: Attn<>, Ffn<>, Weights<>, Parallel<>, ActivationCheckpoint<>, "
-      "Precision<>, On<>, Family<>; wrap a bare kind, as in Attn<Sdpa>.");
+      "Precision<>, On<>, Family<>, Optimize<>; wrap a bare kind, as in Attn<Sdpa>.");
   using type = Recipe<P...>;
 };
 template <AnyRecipe R>

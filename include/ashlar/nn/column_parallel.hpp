@@ -23,8 +23,8 @@ struct ColumnWeight {
 template <class E, std::size_t N>
 class ColumnParallel {
   static_assert(WeightsOf<typename E::Weights, E>,
-                "Weights<W> takes LowRank, or weights of your own with Input, prepare, Projection and trains (see "
-                "ashlar/nn/weights.hpp).");
+                "Weights<W> takes LowRank, or weights of your own with Input, prepare, Projection, trains and "
+                "needs_base (see ashlar/nn/weights.hpp).");
 
  public:
   using T = typename E::Compute;

@@ -99,13 +99,7 @@ class LowRankProjection {
   double scale_ = 0;
 };
 
-struct LowRank {
-  template <class E>
-  using Input = typename E::ConstView;
-  template <class E>
-  static Input<E> prepare(Context<E>&, typename E::ConstView x) {
-    return x;
-  }
+struct LowRank : PlainWeights {
   template <class E>
   using Projection = LowRankProjection<E>;
   static constexpr bool needs_base = true;

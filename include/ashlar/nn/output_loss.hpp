@@ -37,7 +37,9 @@ class OutputLoss {
       : norm_(d, "norm", dim, eps),
         weight_(tied ? tied : &own_),
         first_id_(vocab_size / d.degree(Axis::tp) * d.place(Axis::tp).coordinate) {
-    if (!tied) d.add(own_, {"output.weight", {vocab_size, dim}, output_initializer(dim), {{Axis::tp, 0}}, false});
+    ParameterInfo info{"output.weight", {vocab_size, dim}, output_initializer(dim), {{Axis::tp, 0}}};
+    info.table = true;
+    if (!tied) d.add(own_, std::move(info));
   }
 
   /// Adds the summed loss of the micro-batch's valid tokens, each times its weight, to total[0] (unscaled; the same on

@@ -3,20 +3,13 @@
 #pragma once
 
 #include <concepts>
+#include <string_view>
 
 #include "ashlar/nn/linear.hpp"
 
 namespace ashlar::inline v0 {
 
 /// One weight in the compute type, multiplied as it is.
-template <class E>
-class PlainProjection : public Linear<E> {
- public:
-  using Gradient = typename E::ConstView;
-  using Linear<E>::Linear;
-  Gradient gradient(Context<E>&, typename E::ConstView dy) const { return dy; }
-};
-
 struct PlainWeights {
   template <class E>
   using Input = typename E::ConstView;
@@ -25,7 +18,7 @@ struct PlainWeights {
     return x;
   }
   template <class E>
-  using Projection = PlainProjection<E>;
+  using Projection = Linear<E>;
   static constexpr bool needs_base = false;
   static bool trains(const ParameterInfo&) { return true; }
 };
@@ -36,16 +29,14 @@ struct PlainWeights {
 /// - Projection<E>, one weight [out, in], constructed like Linear: forward(c, input, y) writes y [N, out]; in backward
 ///   gradient(c, dy) prepares dy, an operand of weight gradients, once for input_gradient(c, gradient, dx, accumulate),
 ///   which writes or adds to dx [N, in], and weight_gradient(c, gradient, input);
-/// - trains(info), whether a parameter of a model with such weights is trained; needs_base, whether a run must say
-/// where
-///   the others come from.
+/// - trains(info), whether a parameter of a model with such weights is trained;
+/// - needs_base, whether a run must say where those are from that are not.
 template <class W, class E>
-concept WeightsOf = requires(Context<E>& c, typename E::ConstView x, typename E::View y,
+concept WeightsOf = requires(Context<E>& c, Declarations<E> d, std::string_view name, index_t n, LinearKind kind,
+                             const Initializer& init, typename E::ConstView x, typename E::View y,
                              typename W::template Projection<E>& p, const typename W::template Input<E>& input,
                              const typename W::template Projection<E>::Gradient& dy, const ParameterInfo& info) {
-  requires std::constructible_from < typename W::template Projection<E>, Declarations<E>, std::string_view, index_t,
-      index_t, LinearKind,
-  const Initializer& > ;
+  {typename W::template Projection<E>(d, name, n, n, kind, init)};
   { W::template prepare<E>(c, x) } -> std::convertible_to<typename W::template Input<E>>;
   { p.out_dim() } -> std::convertible_to<index_t>;
   p.forward(c, input, y);

@@ -16,6 +16,7 @@
 #include "ashlar/ops/load_balance/cuda.cuh"
 #include "ashlar/ops/matmul/cuda.cuh"
 #include "ashlar/ops/modulation/cuda.cuh"
+#include "ashlar/ops/muon/cuda.cuh"
 #include "ashlar/ops/permutation/cuda.cuh"
 #include "ashlar/ops/rms_norm/cuda.cuh"
 #include "ashlar/ops/rope/cuda.cuh"

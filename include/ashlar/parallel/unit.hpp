@@ -2,7 +2,7 @@
 // around a block: nothing on one rank, an all-reduce of gradients under ddp, gathers and reduce-scatters under fsdp,
 // both combined. Zhao et al. 2023, "PyTorch FSDP", arXiv:2304.11277. Modules can't tell the difference. In a step
 // nothing here waits for the queue: an exchange does (comm/staged.hpp), and on one rank there is none. Read
-// next: tensor/unit_layout.hpp, optim/adamw.hpp.
+// next: tensor/unit_layout.hpp, optim/rule.hpp.
 #pragma once
 
 #include <optional>

@@ -1,4 +1,4 @@
-// Generation: a trained model continues a text, byte by byte, with a key-value cache. The subcommand generate.
+// Generation: a trained model continues a text, token by token, with a key-value cache. The subcommand generate.
 #pragma once
 
 #include <algorithm>
@@ -7,7 +7,7 @@
 
 #include "ashlar/core/platform.hpp"
 #include "ashlar/core/random.hpp"
-#include "ashlar/data/text.hpp"
+#include "ashlar/data/tokenizers/open.hpp"
 #include "ashlar/models/decoder/next_logits.hpp"
 #include "ashlar/train/checkpointer.hpp"
 
@@ -18,10 +18,10 @@ namespace ashlar::inline v0 {
 std::int32_t sample(std::vector<double> logits, double temperature, int top_k, const RandomStream& random,
                     std::uint64_t draw);
 
-/// Continues `prompt` by up to `tokens` bytes, and stops at the end of a document; `emit` gets each byte. One rank. The
+/// Continues `prompt` by up to `tokens` tokens, and stops at the end of a text; `emit` gets each one's bytes. One rank. The
 /// prompt and what follows must fit into --training.seq_len: then the oldest half is dropped and read again.
 template <class M, class Emit>
-void generate(Trainer<M>& trainer, const GenerateConfig& config, Emit&& emit) {
+void generate(Trainer<M>& trainer, const GenerateConfig& config, const Tokenizer& tokenizer, Emit&& emit) {
   using E = typename M::Environment;
   using D = typename E::Device;
   using A = typename E::Master;
@@ -29,12 +29,17 @@ void generate(Trainer<M>& trainer, const GenerateConfig& config, Emit&& emit) {
     throw ConfigError("generate runs on one rank; leave the parallelism flags out");
   auto& stage = *trainer.stages().front();
   const index_t window = trainer.batch().seq_len;
-  const index_t ids = std::min<index_t>(trainer.sizes().vocab_size, Text::vocab_size);
+  const index_t ids = std::min<index_t>(trainer.sizes().vocab_size, tokenizer.vocab_size());
   KeyValueCache<E> cache = make_cache(stage, trainer.memory(), 1, window);
   Tensor<std::int32_t, D> tokens(trainer.memory(), {window}), starts(trainer.memory(), {window});
   starts.zero(trainer.queue());
-  std::vector<std::int32_t> text{Text::end_of_document};
-  for (char c : config.prompt) text.push_back(static_cast<unsigned char>(c));
+  std::vector<std::int32_t> text = tokenizer.encode(config.prompt);
+  const std::int32_t end = tokenizer.end_of_text(), begin = tokenizer.begin_of_text();
+  if (begin >= 0 || end >= 0) text.insert(text.begin(), begin >= 0 ? begin : end);
+  if (text.empty()) throw ConfigError("generate needs a --prompt: the tokenizer has no token that begins a text");
+  if (const std::int32_t largest = *std::max_element(text.begin(), text.end()); largest >= trainer.sizes().vocab_size)
+    throw ConfigError(concat("the tokenizer's token ", largest, " does not fit into the model's vocabulary of ",
+                             trainer.sizes().vocab_size));
   const RandomStream random(static_cast<std::uint64_t>(config.seed), hash_name("generate"));
   std::size_t read = 0;
   for (int i = 0; i < config.tokens; ++i) {
@@ -51,9 +56,9 @@ void generate(Trainer<M>& trainer, const GenerateConfig& config, Emit&& emit) {
     D::download(trainer.queue(), host.data(), logits.data(), host.size() * sizeof(A));
     const std::int32_t next = sample(std::vector<double>(host.begin(), host.end()), config.temperature, config.top_k,
                                      random, static_cast<std::uint64_t>(i));
-    if (next == Text::end_of_document) return;
+    if (next == end) return;
     text.push_back(next);
-    emit(static_cast<char>(next));
+    emit(tokenizer.bytes_of(next));
   }
 }
 

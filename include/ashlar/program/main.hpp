@@ -1,5 +1,5 @@
-// ashlar::main: the program of a recipe, with the subcommands train, evaluate, generate, plan and convert. A
-// convenience: everything that it does is in reach of a program of the user's own. Read next: program/train_loop.hpp.
+// ashlar::main: the program of a recipe, with the subcommands train, evaluate, generate, plan, convert and
+// tokenize. A convenience: everything that it does is in reach of a program of the user's own. Read next: program/train_loop.hpp.
 #pragma once
 
 #include <chrono>
@@ -17,11 +17,13 @@
 #include "ashlar/device/threads.hpp"
 #include "ashlar/models/debug_moe/debug_moe.hpp"
 #include "ashlar/models/transformer.hpp"
+#include "ashlar/nn/low_rank.hpp"
 #include "ashlar/program/compare.hpp"
 #include "ashlar/program/convert.hpp"
 #include "ashlar/program/generate.hpp"
 #include "ashlar/program/plan.hpp"
 #include "ashlar/program/signals.hpp"
+#include "ashlar/program/tokenize.hpp"
 #include "ashlar/program/train_loop.hpp"
 
 namespace ashlar::inline v0 {
@@ -70,15 +72,22 @@ void evaluate(const Config& config, Communicator world) {
   if (config.training.dataset != "text") throw ConfigError("evaluate needs --training.dataset text");
   Config c = config;
   c.validation.enable = true;
-  const RunData data = open_data(c, sizes_of<M>(c).vocab_size);
+  const RunData data = open_data(c, sizes_of<M>(c).vocab_size, world);
   Trainer<M> trainer(c, world);
   Loader loader = trainer.loader(data.train);
   Checkpointer checkpointer(trainer, loader);
   checkpointer.load_model();
   const double loss = validate(trainer, data.held_out, -1);
   if (world.rank() != 0) return;
-  std::printf("held-out loss %.6f nats a byte (perplexity %.4f); a byte bigram model of the same text has %.6f\n", loss,
-              std::exp(loss), Bigram(*data.text).loss(*data.held_out));
+  if (data.text) {
+    std::printf("held-out loss %.6f nats a byte (perplexity %.4f); a byte bigram model of the same text has %.6f\n", loss,
+                std::exp(loss), Bigram(*data.text).loss(*data.held_out_text));
+  } else {
+    std::printf("held-out loss %.6f nats a token (perplexity %.4f)", loss, std::exp(loss));
+    const double a_byte = data.tokenizer ? loss / held_out_bytes_per_token(data, c.training.seq_len) : 0;
+    if (data.tokenizer) std::printf("; %.6f nats a byte (perplexity %.4f)", a_byte, std::exp(a_byte));
+    std::printf("\n");
+  }
   if (const std::string note = trained_on_note(c, checkpointer.loaded_from()); !note.empty())
     std::printf("%s\n", note.c_str());
 }
@@ -91,9 +100,10 @@ void generate_text(const Config& config) {
   Trainer<M> trainer(c);
   Loader loader = trainer.loader(std::make_shared<RandomTokens>(0, 1));
   Checkpointer(trainer, loader).load_model();
+  const auto tokenizer = open_tokenizer(config.training.tokenizer);
   std::fputs(config.generate.prompt.c_str(), stdout);
-  generate(trainer, config.generate, [](char byte) {
-    std::fputc(byte, stdout);
+  generate(trainer, config.generate, *tokenizer, [](std::string_view bytes) {
+    std::fwrite(bytes.data(), 1, bytes.size(), stdout);
     std::fflush(stdout);
   });
   std::fputc('\n', stdout);
@@ -102,7 +112,7 @@ void generate_text(const Config& config) {
 /// What --debug.record and --debug.compare ask for. One rank makes the ranks that the degrees ask for, as threads.
 template <class M>
 void debug(const Config& config, Communicator world) {
-  const RunData data = open_data(config, sizes_of<M>(config).vocab_size);
+  const RunData data = open_data(config, sizes_of<M>(config).vocab_size, world);
   const auto source = std::make_shared<const TokenRows>(data.train, config.training.seq_len);
   const auto body = [&](Communicator ranks) {
     take_device<typename M::Environment::Device>(ranks);
@@ -130,9 +140,16 @@ void run(const CommandLine& line, Communicator world) {
   const bool all_ranks = line.subcommand == Subcommand::train || line.subcommand == Subcommand::evaluate;
   if (!all_ranks && world.size() > 1)
     throw ConfigError(concat(to_string(line.subcommand), " runs on one rank; start it without the launcher"));
+  for (const char* flag : {"lora.rank", "lora.alpha", "lora.targets"})
+    if (line.is_given(flag) && !R::MatrixWeights::needs_base)
+      throw ConfigError(concat("--", flag, " is of adapters, and this recipe has none; add Weights<LowRank> to it"));
   if (line.subcommand == Subcommand::convert) {
     const Consolidated made = convert(line.config);
     std::printf("%s\n", made.path.string().c_str());
+    return;
+  }
+  if (line.subcommand == Subcommand::tokenize) {
+    std::printf("%s\n", tokenize(line.config.tokenize).c_str());
     return;
   }
   take_device<DeviceOf<R>>(world);
@@ -155,7 +172,8 @@ void run(const CommandLine& line, Communicator world) {
         std::printf("%s\n", (line.config.plan.json ? to_json(plan) : to_text(plan)).c_str());
         break;
       }
-      case Subcommand::convert: break;
+      case Subcommand::convert:
+      case Subcommand::tokenize: break;
     }
   });
 }

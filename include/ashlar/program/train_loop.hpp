@@ -56,7 +56,7 @@ std::int64_t train_loop(const Config& config, Communicator world, const std::fun
   StepClock clock;
   const WarmUp<typename E::Compute, D> warm_up;
   // Data first: it is soon read, and what is wrong with it is said before a large model is built.
-  const RunData data = open_data(config, sizes_of<M>(config).vocab_size);
+  const RunData data = open_data(config, sizes_of<M>(config).vocab_size, world);
   Trainer<M> trainer(config, world);
   Loader loader = trainer.loader(data.train);
   Checkpointer checkpointer(trainer, loader);
@@ -124,7 +124,9 @@ std::int64_t train_loop(const Config& config, Communicator world, const std::fun
   if (stopped) note(concat("stopped after step ", trainer.step_count()));
   if (data.held_out && trainer.step_count() == steps) {
     const double loss = validate(trainer, data.held_out, -1);
-    if (reports) progress.note(held_out_text(loss, Bigram(*data.text).loss(*data.held_out)));
+    std::optional<double> bigram;
+    if (data.text) bigram = Bigram(*data.text).loss(*data.held_out_text);
+    if (reports) progress.note(held_out_text(loss, bigram));
   }
   return trainer.step_count();
 }

@@ -1,6 +1,8 @@
 // Validation: the mean loss on held-out text, and whether it was held out. Read next: data/text.hpp.
 #pragma once
 
+#include <optional>
+
 #include "ashlar/checkpoint/folder.hpp"
 #include "ashlar/config/json.hpp"
 #include "ashlar/core/platform.hpp"
@@ -14,7 +16,7 @@ namespace ashlar::inline v0 {
 /// the last batch is filled up with rows that do not count. Collective. Throws ConfigError for a text that is shorter
 /// than a row.
 template <class M>
-double validate(Trainer<M>& trainer, const std::shared_ptr<const Text>& text, int batches) {
+double validate(Trainer<M>& trainer, const std::shared_ptr<const TokenSequence>& text, int batches) {
   const auto rows = std::make_shared<TextRows>(text, trainer.batch().seq_len, 0, false);
   const auto loader = trainer.loader(rows);
   const index_t global = trainer.batch().global_rows, local = trainer.batch().local_rows;
@@ -35,8 +37,8 @@ double validate(Trainer<M>& trainer, const std::shared_ptr<const Text>& text, in
   return tokens > 0 ? loss / tokens : 0;
 }
 
-/// What a run says of its last held-out loss: beside what a bigram model has on the same text.
-std::string held_out_text(double loss, double bigram_loss);
+/// What a run says of its last held-out loss: of bytes, beside what a bigram model has on the same text.
+std::string held_out_text(double loss, std::optional<double> bigram_loss);
 
 /// A sentence for people where the run that made `checkpoint` held out less of its text than `config` does, so that the
 /// loss may be of text that it trained on; empty where it did not, or where the checkpoint does not say. One rank calls

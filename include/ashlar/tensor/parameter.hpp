@@ -32,6 +32,7 @@ struct ParameterInfo {
   bool expert = false;        // belongs to the experts' unit
   bool trainable = true;      // false: frozen, a value alone without master, gradient and state
   int group = 0;              // of the optimizer (optim/groups.hpp)
+  bool table = false;         // of rows by id, an embedding's or an output's, and not a matrix of a hidden layer
 };
 
 /// A parameter inside a module. Not movable: its unit holds its address. `value` is valid while the unit is acquired,

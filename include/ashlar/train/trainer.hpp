@@ -11,9 +11,8 @@
 #include "ashlar/config/options.hpp"
 #include "ashlar/data/loader.hpp"
 #include "ashlar/models/stage.hpp"
-#include "ashlar/optim/groups.hpp"
 #include "ashlar/optim/lr_schedule.hpp"
-#include "ashlar/optim/optimizer.hpp"
+#include "ashlar/optim/optimize.hpp"
 #include "ashlar/parallel/pipeline/executor.hpp"
 #include "ashlar/report/expert_load.hpp"
 #include "ashlar/train/batch_upload.hpp"
@@ -41,6 +40,8 @@ class Trainer {
   using Stage = ashlar::Stage<M>;
   using Batch = HostBatchOf<M>;
   using Objective = typename M::Objective;
+  using Rules = OptimizeOf<typename M::Recipe>;
+  using Optimizer = typename Rules::template In<E>;
 
   /// Builds this rank's part of the model and draws its weights. Collective. Throws ConfigError for what can't be run.
   explicit Trainer(const Config& config, Communicator world = {})
@@ -49,7 +50,7 @@ class Trainer {
         sizes_(sizes_of<M>(config)),
         batch_(batch_layout(config, mesh_)),
         schedule_(schedule_of(config.parallelism, mesh_, batch_.micro_batches)),
-        groups_(config.optimizer),
+        groups_(config.optimizer, Rules::notes()),
         lr_({config.optimizer.lr, config.training.steps, config.lr_scheduler.warmup_steps,
              config.lr_scheduler.decay_ratio, decay_from(config.lr_scheduler.decay_type),
              config.lr_scheduler.min_lr_factor}) {
@@ -63,8 +64,7 @@ class Trainer {
     std::vector<Unit<E>*> units;
     for (auto& stage : stages_)
       for (Unit<E>* unit : stage->units()) units.push_back(unit);
-    const OptimizerConfig& o = config.optimizer;
-    optimizer_.emplace(memory_, queue_, mesh_, std::move(units), AdamWOptions{o.beta1, o.beta2, o.eps, o.weight_decay});
+    optimizer_.emplace(memory_, queue_, mesh_, std::move(units), config.optimizer, groups_);
     inputs_.emplace(memory_, shape<DeviceArray<D>::template Owned>());
   }
   Trainer(const Trainer&) = delete;
@@ -78,9 +78,10 @@ class Trainer {
     mesh_.world().set_step(step_ + 1);
     run(batch, objective, true);
     for (auto& stage : stages_) stage->finish_gradients();
-    optimizer_->step(queue_, step_ + 1, lr_.rate(step_ + 1), config_.training.max_norm);
+    optimizer_->step(queue_, updates_ + 1, lr_.rate(step_ + 1), config_.training.max_norm);
     for (auto& stage : stages_) stage->finish_step();
     ++step_;
+    ++updates_;
     if (step_ == first_step_ + 1) mesh_.world().set_timeout(std::chrono::seconds(config_.comm.train_timeout_seconds));
   }
   template <class Other>
@@ -145,9 +146,12 @@ class Trainer {
   // ---- state ----
 
   std::int64_t step_count() const { return step_; }
-  /// After a checkpoint was loaded: `step` steps have been taken.
-  void resume_at(std::int64_t step) {
+  /// Steps that the optimizer's states have seen: what bias corrections count.
+  std::int64_t update_count() const { return updates_; }
+  /// After a checkpoint was loaded: `step` steps have been taken, of which the optimizer's states have seen `updates`.
+  void resume_at(std::int64_t step, std::int64_t updates) {
     step_ = first_step_ = step;
+    updates_ = updates;
     for (auto& stage : stages_)
       for (Unit<E>* unit : stage->units()) unit->publish(queue_);
   }
@@ -161,7 +165,7 @@ class Trainer {
   Mesh& mesh() { return mesh_; }
   Queue& queue() { return queue_; }
   Memory<D>& memory() { return memory_; }
-  Optimizer<E>& optimizer() { return *optimizer_; }
+  Optimizer& optimizer() { return *optimizer_; }
   std::vector<std::unique_ptr<Stage>>& stages() { return stages_; }
   void observe(Observer<D>* observer) { observer_ = observer; }
   void assume_routing(Routing routing) { assumed_routing_ = routing; }
@@ -200,8 +204,8 @@ class Trainer {
           sizes_, layers[s],
           StageSetup<E>{memory_, queue_, mesh_, batch_.seq_len, keep_of<M>(config_.activation_checkpoint.mode), units,
                         config_.lora, [this](ParameterInfo& info) {
-                          groups_.classify(info);
                           info.trainable &= E::Weights::trains(info);
+                          groups_.classify(info);
                         }}));
       stages_.back()->initialize(static_cast<std::uint64_t>(config_.training.seed));
       stages_by_number_[s] = stages_.back().get();
@@ -288,11 +292,11 @@ class Trainer {
   std::vector<std::unique_ptr<Stage>> stages_;
   std::vector<Stage*> stages_by_number_;
   std::optional<pipeline::Executor<Stage>> train_, evaluate_;
-  std::optional<Optimizer<E>> optimizer_;
+  std::optional<Optimizer> optimizer_;
   std::optional<BatchUpload<M>> inputs_;
   double parameters_ = 0, multiplied_ = 0;
   double loss_scale_ = 1;
-  std::int64_t step_ = 0, first_step_ = 0;
+  std::int64_t step_ = 0, first_step_ = 0, updates_ = 0;
   Observer<D>* observer_ = nullptr;
   Routing assumed_routing_ = Routing::balanced;
 };
