@@ -57,7 +57,7 @@ void set_weights(Trainer<M>& trainer, const ByName& values) {
     if (found == values.end()) return;
     for (std::size_t i = 0; i < found->second.size(); ++i) to[i] = static_cast<T>(found->second[i]);
   });
-  trainer.resume_at(trainer.step_count());
+  trainer.resume_at(trainer.step_count(), trainer.update_count());
 }
 
 /// Row r of an array [rows, seq_len].

@@ -16,6 +16,8 @@ namespace {
 
 struct Dense : Recipe<Family<Tiny>, Parallel<ddp * fsdp * tp * pp>, ActivationCheckpoint<None, Selective, Full>,
                       Precision<F32, Bf16>> {};
+struct Ruled : Recipe<Family<Tiny>, Parallel<ddp * fsdp * tp * pp>, ActivationCheckpoint<None, Selective, Full>,
+                      Precision<F32, Bf16>, Optimize<Muon, AdamW>> {};
 struct Experts : Recipe<Family<Tiny>, Ffn<MoE<TopK<Sigmoid>>>, Parallel<fsdp * tp * ep>,
                         ActivationCheckpoint<None, Selective, Full>, Precision<F32>> {};
 struct Adapted : Recipe<Family<Tiny>, Weights<LowRank>, Parallel<ddp * fsdp * tp * pp>,
@@ -231,7 +233,8 @@ TEST_CASE("frozen weights are planned as they are held: a value in the compute t
   CHECK(bytes(float{}, all) - bytes(float{}, frozen) == 12 * elements);
   CHECK(bytes(bf16{}, all) - bytes(bf16{}, frozen) == 16 * elements);
 
-  frozen.optimizer.groups = {{.names = "layers.*.w*", .rule = "Frozen"}, {.names = "output.*", .rule = "Frozen"}};
+  frozen.optimizer.groups = {{.names = "layers.*.w*.weight", .rule = "Frozen"},
+                             {.names = "output.*", .rule = "Frozen"}};
   frozen.training.local_batch_size = 2;
   for (const char* reshard : {"always", "never"}) {
     frozen.parallelism.fsdp_reshard_after_forward = reshard;
@@ -253,6 +256,33 @@ TEST_CASE("frozen weights are planned as they are held: a value in the compute t
   frozen.optimizer.groups = {{.names = "layers.*", .rule = "Frozen"}};
   Trainer<Env<Dense, float, Meta>> less(frozen);
   CHECK(trained.flops().per_token - less.flops().per_token == Approx(2 * elements));
+}
+
+TEST_CASE("states of rules are planned as they are held, and so is what Muon gathers", "[plan]") {
+  Config config = small(4, 8, 12);
+  const auto bytes = [](auto recipe, const Config& c) {
+    return static_cast<double>(planned<Env<decltype(recipe), float, Meta>>(c, 0, 1).persistent);
+  };
+  // Two layers of matrices with one state less; and what Muon works in: a unit's directions, of the largest matrix
+  // [48, 32] itself and a product, two Gram matrices, and a sum.
+  const double matrices = 2 * (4 * 32 * 32 + 3 * 32 * 48), block = matrices / 2 + 2 * 32;
+  CHECK(bytes(Dense{}, config) - bytes(Ruled{}, config) ==
+        4 * matrices - 4 * (block + 2 * 48 * 32 + 2 * 32 * 32) - sizeof(double));
+  for (const char* groups : {"", "names=layers.0.*,rule=Frozen;names=*.wo.weight,rule=AdamW"}) {
+    config.optimizer.groups.clear();
+    FieldList list = fields(config);
+    assign(*list.find("optimizer.groups"), groups, "");
+    config.training.local_batch_size = 2;
+    config.parallelism.data_parallel_shard_degree = 4;
+    config.parallelism.tensor_parallel_degree = 1;
+    check_ranks<Ruled, float>(config, 4);
+    check_ranks<Ruled, bf16>(config, 4);
+    config.parallelism.data_parallel_shard_degree = 2;
+    config.parallelism.tensor_parallel_degree = 2;
+    check_ranks<Ruled, float>(config, 4);
+    config.plan.world_size = 4;
+    check_same(plan_recipe<Ruled, bf16>(config), make_plan<Env<Ruled, MetaFloat, Meta>>(config, DType::bf16));
+  }
 }
 
 TEST_CASE("adapters are planned as they are held: the base is a value, and they alone have all else", "[plan]") {

@@ -50,9 +50,9 @@ ASHLAR_ONCE std::string reference_page() {
       "over\n"
       "the defaults. In flags `-` and `_` are the same; `--checkpoint.enable` alone means `true`; lists are separated "
       "by\n"
-      "commas, groups by semicolons, as in `--optimizer.groups "
-      "\"names=layers.*.w*,rule=Muon;names=*norm*,weight_decay=0\"`, and in the file they\n"
-      "are a list of objects. A subcommand's own section needs no prefix: `plan --json` is `plan --plan.json`.\n";
+      "commas, groups by semicolons (`--optimizer.groups "
+      "\"names=layers.*.w*.weight,rule=Muon;names=*norm*,weight_decay=0\"`; in the file they are\n"
+      "a list of objects). A subcommand's own section needs no prefix: `plan --json` is `plan --plan.json`.\n";
   for (const FieldList::Section& section : list.sections()) {
     out += fmt::format(
         "\n## {}\n\n{}\n\n| flag | type | default | unit | allowed | meaning |\n"

@@ -37,7 +37,7 @@ class Optimizer {
     make_rules(memory, queue, options, std::index_sequence_for<Rules...>());
   }
 
-  /// Step `step` (1-based) at rate `lr`, on gradients that are the sums over all ranks, clipped to the global norm
+  /// Step `step` (1-based, of those that the states have seen) at rate `lr`, on gradients that are the sums over all ranks, clipped to the global norm
   /// `max_norm`. A norm that is not finite leaves every weight as it is. Collective over the world.
   void step(Queue& queue, std::int64_t step, double lr, double max_norm) {
     measure(queue);

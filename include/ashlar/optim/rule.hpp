@@ -39,7 +39,7 @@ struct RuleUnit {
 /// The numbers of a step.
 template <class E>
 struct UpdateStep {
-  std::int64_t step;  // 1-based
+  std::int64_t step;  // 1-based: the states have seen step - 1
   double lr;          // of the schedule; times a span's lr_factor
   /// [1]: what gradients are multiplied by. Where it is not finite, a rule leaves weights, copies and states alone; the
   /// host does not know.

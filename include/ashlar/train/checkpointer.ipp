@@ -25,6 +25,7 @@ ASHLAR_ONCE bool Checkpointer::save(std::int64_t step, bool last, bool stopped) 
   const Patience patience(trainer_.mesh.world());
   Manifest m;
   m.step = step;
+  m.updates = trainer_.update_count();
   m.tokens = tokens_seen();
   m.cursor = loader_.cursor();
   m.model_only = last && config_.last_save_model_only;
@@ -57,7 +58,7 @@ ASHLAR_ONCE void Checkpointer::load_base() {
   check_nothing_left_over(base.index, weights(true), trainer_.mesh.world());
   load_state(base.index, trainer_.frozen);
   load_state(base.index, trainer_.buffers);
-  trainer_.resume_at(trainer_.step_count());
+  trainer_.resume_at(trainer_.step_count(), trainer_.update_count());
   trainer_.mesh.world().barrier();
 }
 
@@ -119,7 +120,8 @@ ASHLAR_ONCE void Checkpointer::load_from(const std::filesystem::path& path, bool
   if (wants[1]) loader_.seek(checkpoint.manifest->cursor);
   cursor_ = loader_.cursor();
   tokens_ = wants[2] ? checkpoint.manifest->tokens : 0;
-  trainer_.resume_at(wants[2] ? checkpoint.manifest->step : trainer_.step_count());
+  trainer_.resume_at(wants[2] ? checkpoint.manifest->step : trainer_.step_count(),
+                     wants[0] ? checkpoint.manifest->updates : trainer_.update_count());
   loaded_ = checkpoint.path;
   trainer_.mesh.world().barrier();  // under patience: ranks that had little to read wait here for the others
 }

@@ -78,9 +78,10 @@ class Trainer {
     mesh_.world().set_step(step_ + 1);
     run(batch, objective, true);
     for (auto& stage : stages_) stage->finish_gradients();
-    optimizer_->step(queue_, step_ + 1, lr_.rate(step_ + 1), config_.training.max_norm);
+    optimizer_->step(queue_, updates_ + 1, lr_.rate(step_ + 1), config_.training.max_norm);
     for (auto& stage : stages_) stage->finish_step();
     ++step_;
+    ++updates_;
     if (step_ == first_step_ + 1) mesh_.world().set_timeout(std::chrono::seconds(config_.comm.train_timeout_seconds));
   }
   template <class Other>
@@ -145,9 +146,12 @@ class Trainer {
   // ---- state ----
 
   std::int64_t step_count() const { return step_; }
-  /// After a checkpoint was loaded: `step` steps have been taken.
-  void resume_at(std::int64_t step) {
+  /// Steps that the optimizer's states have seen: what bias corrections count.
+  std::int64_t update_count() const { return updates_; }
+  /// After a checkpoint was loaded: `step` steps have been taken, of which the optimizer's states have seen `updates`.
+  void resume_at(std::int64_t step, std::int64_t updates) {
     step_ = first_step_ = step;
+    updates_ = updates;
     for (auto& stage : stages_)
       for (Unit<E>* unit : stage->units()) unit->publish(queue_);
   }
@@ -200,8 +204,8 @@ class Trainer {
           sizes_, layers[s],
           StageSetup<E>{memory_, queue_, mesh_, batch_.seq_len, keep_of<M>(config_.activation_checkpoint.mode), units,
                         config_.lora, [this](ParameterInfo& info) {
-                          groups_.classify(info);
                           info.trainable &= E::Weights::trains(info);
+                          groups_.classify(info);
                         }}));
       stages_.back()->initialize(static_cast<std::uint64_t>(config_.training.seed));
       stages_by_number_[s] = stages_.back().get();
@@ -292,7 +296,7 @@ class Trainer {
   std::optional<BatchUpload<M>> inputs_;
   double parameters_ = 0, multiplied_ = 0;
   double loss_scale_ = 1;
-  std::int64_t step_ = 0, first_step_ = 0;
+  std::int64_t step_ = 0, first_step_ = 0, updates_ = 0;
   Observer<D>* observer_ = nullptr;
   Routing assumed_routing_ = Routing::balanced;
 };

@@ -19,16 +19,11 @@ class AdamModule {
       : options_(options) {}
 
   void step(typename D::Queue& queue, RuleUnit<E>& unit, const UpdateStep<E>& step) {
-    const auto t = static_cast<double>(step.step);
+    const double beta1 = options_.beta1, beta2 = options_.beta2, t = static_cast<double>(step.step);
     for (UpdateSpan<E>& s : unit.spans) {
-      const ops::AdamWStep numbers{step.lr * s.lr_factor,
-                                   options_.beta1,
-                                   options_.beta2,
-                                   options_.eps,
-                                   s.weight_decay,
-                                   1 - std::pow(options_.beta1, t),
-                                   1 - std::pow(options_.beta2, t),
-                                   coupled};
+      const double lr = step.lr * s.lr_factor, correction1 = 1 - std::pow(beta1, t),
+                   correction2 = 1 - std::pow(beta2, t);
+      const ops::AdamWStep numbers{lr, beta1, beta2, options_.eps, s.weight_decay, correction1, correction2, coupled};
       ops::adamw<typename E::Compute>(queue, numbers, step.gradient_scale, s.gradient, s.master, s.states[0],
                                       s.states[1], s.copy);
     }
