@@ -13,7 +13,7 @@ for part in host cpu_kernels plans; do
   printf '%-10s %s s (wall, user), once for all recipes\n' "$part" "$(timed "$command")"
 done
 [ -z "$header" ] || printf '%-10s %s s (wall, user)\n' 'headers' "$(timed "$header")"
-for name in llama3 debug_moe own_loop; do
+for name in llama3 qwen3 deepseek_v3 llama4 debug_moe own_loop; do
   command=$(ninja -C "build/$preset" -t commands "$name" | grep -- "-c .*examples/$name/$name.cpp" | head -1)
   seconds=$(timed "$command")
   cmake --build "build/$preset" --target "$name" >/dev/null
