@@ -1,5 +1,6 @@
 // ashlar::main: the program of a recipe, with the subcommands train, evaluate, generate, plan, convert and
-// tokenize. A convenience: everything that it does is in reach of a program of the user's own. Read next: program/train_loop.hpp.
+// tokenize. A convenience: everything that it does is in reach of a program of the user's own. Read next:
+// program/train_loop.hpp.
 #pragma once
 
 #include <chrono>
@@ -10,12 +11,12 @@
 
 #include "ashlar/comm/mpi.hpp"
 #include "ashlar/comm/world.hpp"
+#include "ashlar/config/command_line.hpp"
 #include "ashlar/data/random_tokens.hpp"
 #include "ashlar/device/build_device.hpp"
 #include "ashlar/device/threads.hpp"
 #include "ashlar/models/debug_moe/debug_moe.hpp"
 #include "ashlar/models/transformer.hpp"
-#include "ashlar/config/command_line.hpp"
 #include "ashlar/program/convert.hpp"
 #include "ashlar/program/generate.hpp"
 #include "ashlar/program/plan.hpp"
@@ -77,8 +78,8 @@ void evaluate(const Config& config, Communicator world) {
   const double loss = validate(trainer, data.held_out, -1);
   if (world.rank() != 0) return;
   if (data.text) {
-    std::printf("held-out loss %.6f nats a byte (perplexity %.4f); a byte bigram model of the same text has %.6f\n", loss,
-                std::exp(loss), Bigram(*data.text).loss(*data.held_out_text));
+    std::printf("held-out loss %.6f nats a byte (perplexity %.4f); a byte bigram model of the same text has %.6f\n",
+                loss, std::exp(loss), Bigram(*data.text).loss(*data.held_out_text));
   } else {
     std::printf("held-out loss %.6f nats a token (perplexity %.4f)", loss, std::exp(loss));
     const double a_byte = data.tokenizer ? loss / held_out_bytes_per_token(data, c.training.seq_len) : 0;
