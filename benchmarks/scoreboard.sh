@@ -153,6 +153,7 @@ if has peers; then
 fi
 if has models || has peers; then
   model 124M llama3 124M 32 1024 11 60 "768 12 12 12 2048 50257"
+  model 1B llama3 3.2-1B 4 4096 6 60 "2048 16 32 8 8192 128256"
   # The weights, gradients and states of the slice take 82 GB.
   if [ "$memory" -gt $((90 * 1024)) ]; then
     model 8B_slice llama3 8B_slice 1 8192 4 120 "4096 16 32 8 14336 128256"

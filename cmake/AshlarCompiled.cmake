@@ -3,7 +3,8 @@
 # everything is in the headers.
 function(ashlar_compile target)
   set(instances ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/instances)
-  add_library(${target} STATIC ${instances}/host.cpp ${instances}/cpu_kernels.cpp ${instances}/plans.cpp)
+  add_library(${target} STATIC ${instances}/host.cpp ${instances}/cpu_kernels.cpp ${instances}/plans.cpp
+    ${instances}/plans_of_experts.cpp)
   target_link_libraries(${target} PUBLIC ashlar::ashlar)
   target_compile_definitions(${target} PRIVATE ASHLAR_COMPILED=2 INTERFACE ASHLAR_COMPILED=1)
 endfunction()

@@ -3,7 +3,7 @@
 # or also the tests (the default) need, on Debian or Ubuntu. Does nothing when all are there.
 set -eu
 
-packages=(g++ cmake ninja-build libeigen3-dev nlohmann-json3-dev libdnnl-dev libpcre2-dev libutf8proc-dev)
+packages=(g++ cmake ninja-build libeigen3-dev nlohmann-json3-dev libfmt-dev libdnnl-dev libpcre2-dev libutf8proc-dev)
 case ${1:-test} in
   quickstart) packages+=(fortunes) ;;
   test) packages+=(catch2 libboost-context-dev libopenmpi-dev openmpi-bin git) ;;
@@ -22,6 +22,7 @@ there() {
       case $1 in
         libeigen3-dev) header=eigen3/Eigen/Core ;;
         nlohmann-json3-dev) header=nlohmann/json.hpp ;;
+        libfmt-dev) header=fmt/core.h ;;
         libdnnl-dev) header=dnnl.h ;;
         libpcre2-dev) header=pcre2.h ;;
         libutf8proc-dev) header=utf8proc.h ;;

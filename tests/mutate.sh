@@ -73,7 +73,7 @@ compile() {
   [[ $source =~ ^tests/(cuda|simt|docs)/ ]] && emulated=(-DASHLAR_CUDA_EMULATED=1 -lboost_context)
   [[ $source =~ ^tests/(data/tokenizers/|program/token_file) ]] &&
     tokenizers=(-DASHLAR_WITH_TOKENIZERS=1 -DPCRE2_CODE_UNIT_WIDTH=8 -lpcre2-8 -lutf8proc)
-  g++ "${flags[@]}" "$@" "${includes[@]}" "$tree/$source" "${main[@]}" -pthread -o "$out" "${emulated[@]}" \
+  g++ "${flags[@]}" "$@" "${includes[@]}" "$tree/$source" "${main[@]}" -pthread -lfmt -o "$out" "${emulated[@]}" \
     "${tokenizers[@]}"
 }
 # run PROGRAM FILTER: a test that hangs has failed.

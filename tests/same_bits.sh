@@ -15,7 +15,7 @@ libraries=()
 # record TREE OUT: the programs of TREE print to OUT.
 record() {
   local compile=(g++ -std=c++20 -O2 -fopenmp -w -fno-math-errno -fno-trapping-math "-I$1/include" "-I$1/tests"
-    -isystem /usr/include/eigen3 "$1/tests/bits/record.cpp" -pthread)
+    -isystem /usr/include/eigen3 "$1/tests/bits/record.cpp" -pthread -lfmt)
   "${compile[@]}" -o "$2.cpu" "${libraries[@]}"
   "${compile[@]}" -o "$2.emulator" -DASHLAR_CUDA_EMULATED=1 "${libraries[@]}" -lboost_context
   { OMP_NUM_THREADS=1 "$2.cpu"; OMP_NUM_THREADS=1 "$2.emulator"; } >"$2.part"

@@ -114,7 +114,9 @@ struct Movement {
   void run(typename D::Queue& queue, Operands<D>& o) const {
     const auto position = o.sort.position.view(), source = o.sort.source.view();
     switch (move) {
-      case Move::permute: ops::permute<bf16>(queue, o.tokens_in.view(), source, top_k, o.rows_out.view()); break;
+      case Move::permute:
+        ops::permute<bf16>(queue, o.tokens_in.view(), source, top_k, o.rows_out.view(), position);
+        break;
       case Move::permute_backward:
         ops::permute_backward<bf16>(queue, o.rows_in.view(), position, top_k, o.tokens_out.view(), false);
         break;

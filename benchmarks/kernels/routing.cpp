@@ -108,7 +108,7 @@ struct RouteAndPermute {
     route<D>(queue, o);
     ops::sort_by_expert<D>(queue, o.experts.view(), o.position.view(), o.source.view(), o.offsets.view(),
                            o.workspace.view());
-    ops::permute<bf16>(queue, o.x.view(), o.source.view(), top_k, o.rows.view());
+    ops::permute<bf16>(queue, o.x.view(), o.source.view(), top_k, o.rows.view(), o.position.view());
   }
   /// Each sampled slot's row stands within its expert's.
   double error(Cuda::Queue& queue, Operands<Cuda>& o) const {

@@ -13,6 +13,7 @@ from operations import sort_by_expert
 SIZES = {
     "debugmodel": (256, 6, 16, 16, 768, 2048, False),
     "124M": (768, 12, 12, 12, 2048, 50257, True),
+    "1B": (2048, 16, 32, 8, 8192, 128256, True),
     "8B_slice": (4096, 16, 32, 8, 14336, 128256, False),
     "debug_moe": (256, 6, 16, 16, 768, 2048, False, 8, 2, 256, True),
 }

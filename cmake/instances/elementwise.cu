@@ -8,6 +8,8 @@ template decltype(add<bf16>) add<bf16>;
 template decltype(cast<float, float>) cast<float, float>;
 template decltype(cast<float, bf16>) cast<float, bf16>;
 template decltype(cast<bf16, float>) cast<bf16, float>;
+template decltype(scale<float>) scale<float>;
+template decltype(scale<bf16>) scale<bf16>;
 template decltype(scale_rows<float>) scale_rows<float>;
 template decltype(scale_rows<bf16>) scale_rows<bf16>;
 template decltype(sum<float>) sum<float>;

@@ -10,4 +10,5 @@
 #include "ashlar/instances.hpp"
 #include "ashlar/ops/cpu_instances.hpp"
 #include "ashlar/program/plan_instances.hpp"
+#include "ashlar/program/plan_instances_of_experts.hpp"
 #endif

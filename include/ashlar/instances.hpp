@@ -4,7 +4,7 @@
 #pragma once
 
 #include "ashlar/report/matmul_rate.hpp"
-#include "ashlar/tensor/initializer.hpp"
+#include "ashlar/core/initializer.hpp"
 
 namespace ashlar::inline v0 {
 

@@ -1,6 +1,5 @@
 // A decoder written out in plain loops over its weights by name, in double: what nothing of the library is used for.
-// The formulas are those of the papers, so that a fault that every layout and every device shares is seen. Used by
-// loss.cpp and subcommands.cpp.
+// The formulas are those of the papers, so that a fault that every layout and every device shares is seen.
 #pragma once
 
 #include <algorithm>

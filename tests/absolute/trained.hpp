@@ -12,7 +12,7 @@ namespace ashlar::test {
 
 using ByName = std::map<std::string, std::vector<double>>;
 
-/// pick(unit) is a range as long as the unit's; its tensors by name. One rank.
+/// pick(unit) is a range as long as what the unit trains; its tensors by name. One rank.
 template <class M, class Pick>
 ByName tensors_of(Trainer<M>& trainer, Pick&& pick) {
   ByName all;
@@ -20,30 +20,44 @@ ByName tensors_of(Trainer<M>& trainer, Pick&& pick) {
     for (auto* unit : stage->units()) {
       const auto range = pick(*unit);
       for (const auto& e : unit->layout().entries())
-        all[e.info.name].assign(range.data() + e.begin, range.data() + e.begin + e.local_shape.count());
+        if (e.info.trainable)
+          all[e.info.name].assign(range.data() + e.begin, range.data() + e.begin + e.local_shape.count());
     }
   return all;
 }
+/// f(name, elements, how many), with trained weights and frozen ones. One rank.
+template <class M, class F>
+void for_each_weight(Trainer<M>& trainer, F&& f) {
+  for (auto& stage : trainer.stages())
+    for (auto* unit : stage->units())
+      for (const auto& e : unit->layout().entries()) {
+        if (e.info.trainable)
+          f(e.info.name, unit->master().data() + e.begin, e.local_shape.count());
+        else
+          f(e.info.name, unit->frozen_values().data() + (e.begin - unit->frozen_begin()), e.local_shape.count());
+      }
+}
 template <class M>
 ByName weights_of(Trainer<M>& trainer) {
-  return tensors_of(trainer, [](auto& unit) { return unit.master(); });
+  ByName all;
+  for_each_weight(trainer,
+                  [&](const std::string& name, auto* values, index_t n) { all[name].assign(values, values + n); });
+  return all;
 }
 /// The summed gradients of the last step, before clipping.
 template <class M>
 ByName gradients_of(Trainer<M>& trainer) {
   return tensors_of(trainer, [](auto& unit) { return unit.gradient(); });
 }
-/// Overwrites one weight; the trainer computes with it from then on.
+/// Overwrites the weights named; the trainer computes with them from then on.
 template <class M>
 void set_weights(Trainer<M>& trainer, const ByName& values) {
-  for (auto& stage : trainer.stages())
-    for (auto* unit : stage->units())
-      for (const auto& e : unit->layout().entries())
-        if (const auto found = values.find(e.info.name); found != values.end())
-          for (std::size_t i = 0; i < found->second.size(); ++i)
-            unit->master().data()[e.begin + static_cast<index_t>(i)] =
-                static_cast<typename M::Environment::Master>(found->second[i]);
-  trainer.resume_at(trainer.step_count());
+  for_each_weight(trainer, [&]<class T>(const std::string& name, T* to, index_t) {
+    const auto found = values.find(name);
+    if (found == values.end()) return;
+    for (std::size_t i = 0; i < found->second.size(); ++i) to[i] = static_cast<T>(found->second[i]);
+  });
+  trainer.resume_at(trainer.step_count(), trainer.update_count());
 }
 
 /// Row r of an array [rows, seq_len].

@@ -11,6 +11,8 @@ namespace {
 Manifest sample() {
   Manifest m;
   m.step = 300;
+  m.updates = 290;
+  m.base = "a/base";
   m.tokens = 1'000'000'000'000;
   m.cursor = 2400;
   m.world_size = 8;
@@ -31,6 +33,8 @@ std::string replaced(std::string text, const std::string& from, const std::strin
 TEST_CASE("A manifest is read as it was written") {
   const Manifest m = sample(), read = parse_manifest(to_json(m), "m.json");
   CHECK(read.step == m.step);
+  CHECK(read.updates == m.updates);
+  CHECK(read.base == m.base);
   CHECK(read.tokens == m.tokens);
   CHECK(read.cursor == m.cursor);
   CHECK(read.model_only == m.model_only);
@@ -42,6 +46,13 @@ TEST_CASE("A manifest is read as it was written") {
   CHECK(read.files[1].name == m.files[1].name);
   CHECK(read.files[1].bytes == 2000);
   CHECK(to_json(read) == to_json(m));
+}
+
+TEST_CASE("A manifest from before there were updates and a base is read") {
+  std::string old = replaced(to_json(sample()), "\"updates\": 290", "\"unknown\": 1");
+  old = replaced(old, "\"base\": \"a/base\"", "\"other\": 1");
+  CHECK(parse_manifest(old, "m.json").updates == 300);
+  CHECK(parse_manifest(old, "m.json").base.empty());
 }
 
 TEST_CASE("A manifest that is wrong is refused in words") {

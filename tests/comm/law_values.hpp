@@ -1,5 +1,4 @@
-// What the communicator's laws are told with: values that ranks hold, in the memory of any device. Used by
-// comm/laws.hpp.
+// What the communicator's laws are told with: values that ranks hold, in the memory of any device.
 #pragma once
 
 #include <cmath>

@@ -1,6 +1,5 @@
 // What every communicator must do, in the memory of any device. communicator_laws<D>(run, size) checks them on ranks
-// that `run` starts; a law throws Error, so that it fails the same way in a thread, a process and a test. Used by
-// local.cpp, staged.cpp, mpi_laws.cpp, fake.cpp and, on GPUs, tests/device/nccl.cpp.
+// that `run` starts; a law throws Error, so that it fails the same way in a thread, a process and a test.
 #pragma once
 
 #include <functional>

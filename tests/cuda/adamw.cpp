@@ -30,7 +30,8 @@ struct Case {
     DeviceTensor<A, D> v(exp_avg_sq, {offset, 0}), s(gradient_scale);
     DeviceTensor<T, D> c({copy ? n : 0}, {offset, 0});
     for (int t = 1; t <= 3; ++t) {
-      const ops::AdamWStep step{1e-2, 0.9, 0.95, 1e-8, 0.1, 1 - std::pow(0.9, t), 1 - std::pow(0.95, t)};
+      const ops::AdamWStep step{1e-2,       0.9, 0.95, 1e-8, 0.1, 1 - std::pow(0.9, t), 1 - std::pow(0.95, t),
+                                offset == 1};  // coupled
       ops::adamw<T, D>(queue, step, s, g, p, m, v, copy ? c.view() : TensorView<T, D>());
     }
     return {{p.values(), m.values(), v.values(), c.values()}};

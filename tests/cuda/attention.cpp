@@ -372,8 +372,8 @@ TEST_CASE("flash attention of parts of the keys merges", "[attention]") {
   }
 }
 
-/// With sums for the gradient of queries, the backward pass agrees with Cpu, written and added onto itself; the gradients
-/// of keys and values keep the bits that they have without.
+/// With sums for the gradient of queries, the backward pass agrees with Cpu, written and added onto itself; the
+/// gradients of keys and values keep the bits that they have without.
 template <class M>
 void check_query_sums(const AttentionShape& s, Layout layout, auto make_state) {
   TestTensor<bf16> query(s.query()), dout(s.out()), key(s.key()), value(s.value());

@@ -116,6 +116,22 @@ TEMPLATE_TEST_CASE("count_non_finite on Cuda agrees with Cpu", "[elementwise]", 
   });
 }
 
+TEMPLATE_TEST_CASE("scale on Cuda agrees with Cpu", "[elementwise]", float, double, bf16) {
+  using T = TestType;
+  for_each_count([](index_t n, index_t offset) {
+    TestTensor<T> x({n});
+    x.randomise(1);
+    test::agrees_with_cpu(
+        [&](auto device) {
+          using D = decltype(device);
+          DeviceTensor<T, D> out(x, {offset, 0});
+          ops::scale<T, D>(test::queue<D>(), out.view(), 0.375);
+          return Results{{out.values()}};
+        },
+        0);
+  });
+}
+
 TEMPLATE_TEST_CASE("scale_rows on Cuda agrees with Cpu", "[elementwise]", float, double, bf16) {
   using T = TestType;
   for (const index_t rows : {0, 1, 9})

@@ -123,8 +123,10 @@ TEMPLATE_TEST_CASE("permute and its gradient on Cuda agree with Cpu", "[permutat
           DeviceTensor<T, D>& dx = accumulate ? dev_x : unwritten;
           ops::permute<T, D>(queue, dev_x, source, top_k, out);
           const auto permuted = out.values();
+          DeviceTensor<T, D> by_token(dout.shape(), layout);
+          ops::permute<T, D>(queue, dev_x, source, top_k, by_token, position.view());
           ops::permute_backward<T, D>(queue, dev_dout, position, top_k, dx, accumulate);
-          return Results{{permuted, dx.values()}};
+          return Results{{permuted, by_token.values(), dx.values()}};
         },
         test::tolerance<T>);
   });
@@ -134,7 +136,7 @@ TEMPLATE_TEST_CASE("unpermute and its gradient on Cuda agree with Cpu", "[permut
   using T = TestType;
   using A = Acc<T>;
   test::for_each_shape([](index_t tokens, index_t cols, Layout layout) {
-    const index_t top_k = cols % 2 ? 2 : 5;
+    const index_t top_k = cols % 2 ? 2 : 11;  // fewer and more than are read together
     const auto sorted = sorted_on_cpu(make_experts(tokens, top_k, 5, false), 5);
     TestTensor<T> in({tokens * top_k, cols}), y({tokens, cols}), dy({tokens, cols});
     TestTensor<A> weights({tokens, top_k});
@@ -155,7 +157,9 @@ TEMPLATE_TEST_CASE("unpermute and its gradient on Cuda agree with Cpu", "[permut
           DeviceTensor<T, D>& din = in_place ? dev_in : own_din;
           ops::unpermute<T, D>(queue, dev_in, position, w, out, accumulate);
           ops::unpermute_backward<T, D>(queue, dev_dy, dev_in, position, w, din, dw);
-          return Results{{out.values(), din.values(), dw.values()}};
+          DeviceTensor<T, D> weighed(in, layout);  // alone, as rows that experts read
+          ops::unpermute_backward<T, D>(queue, dev_dy, {}, position, w, weighed, {});
+          return Results{{out.values(), din.values(), dw.values(), weighed.values()}};
         },
         4 * test::tolerance<T>, 1);
   });

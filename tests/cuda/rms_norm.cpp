@@ -90,6 +90,16 @@ TEMPLATE_TEST_CASE("rms_norm_backward on Cuda agrees with Cpu", "[rms_norm]", fl
     }
 }
 
+// Blocks of more rows than they work on at a time; rows of more columns than whose gradients a block has room for.
+TEST_CASE("rms_norm_backward on Cuda agrees with Cpu: many rows, long rows", "[rms_norm]") {
+  for (const auto& [rows, cols] : {std::pair<index_t, index_t>{4999, 5}, {3, 8200}, {9, 1025}}) {
+    const Case<bf16> c(rows, cols);
+    CAPTURE(rows, cols);
+    test::agrees_with_cpu([&](auto device) { return c.backward(device, {}, true, false); }, 4 * test::tolerance<bf16>,
+                          1);
+  }
+}
+
 TEMPLATE_TEST_CASE("rms_norm on Cuda agrees with Cpu: heads, as many short rows", "[rms_norm]", float, bf16) {
   for (const index_t head_dim : {16, 20}) {  // 150 tokens, 4 heads
     const Case<TestType> c(150 * 4, head_dim);

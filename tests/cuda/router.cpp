@@ -68,7 +68,8 @@ TEMPLATE_TEST_CASE("the router on Cuda agrees with Cpu", "[router]", float, doub
     for (const index_t k : {1, 2, 6, 8})
       for (const index_t tokens : {0, 1, 33}) {
         if (k > experts || (experts > 200 && k == 2)) continue;
-        const RouterOptions options{turn % 2 ? ScoreFunction::sigmoid : ScoreFunction::softmax, k, turn % 3 != 0, 2.5};
+        RouterOptions options{turn % 2 ? ScoreFunction::sigmoid : ScoreFunction::softmax, k, turn % 3 != 0, 2.5};
+        options.in_turn = turn % 7 == 3;
         const index_t values = turn % 5 == 0 ? 3 : experts;
         TestTensor<A> bias({turn % 4 < 2 ? experts : 0});
         for (index_t e = 0; e < bias.count(); ++e) bias.at(e) = A(0.25) * A(e % 7 - 3);
@@ -79,6 +80,29 @@ TEMPLATE_TEST_CASE("the router on Cuda agrees with Cpu", "[router]", float, doub
         c.backward = true;
         test::agrees_with_cpu(c, 4 * test::tolerance<A>, 0.1);
       }
+}
+
+TEST_CASE("the router on Cuda chooses of the groups that Cpu does", "[router]") {
+  constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+  int turn = 0;
+  for (const index_t experts : {8, 64, 160, 256})
+    for (const index_t groups : {2, 4, 8})
+      for (const index_t limit : {1, 3})
+        for (const index_t best : {1, 2, 3}) {
+          if (limit >= groups) continue;
+          CAPTURE(experts, groups, limit, best);
+          auto logits = make_logits<float>(17, experts, ++turn % 2 ? experts : 5);
+          if (turn % 3 == 0) logits.at(2, experts / 2) = nan;
+          TestTensor<float> bias({turn % 4 == 0 ? experts : 0});
+          for (index_t e = 0; e < bias.count(); ++e) bias.at(e) = 0.25f * static_cast<float>(e % 7 - 3);
+          const index_t k = std::min<index_t>(6, experts / groups * limit);
+          test::agrees_with_cpu(Case<float>{{ScoreFunction::sigmoid, k, true, 2.5, groups, limit, best}, logits, bias},
+                                4 * test::tolerance<float>, 1e-4);
+        }
+  CHECK_THROWS_AS(
+      (Case<float>{
+          {ScoreFunction::sigmoid, 1, false, 1, 40, 2}, make_logits<float>(1, 80, 80), TestTensor<float>({0})}(Cuda{})),
+      Error);
 }
 
 TEST_CASE("the router on Cuda may choose all experts, more than a warp has lanes", "[router]") {

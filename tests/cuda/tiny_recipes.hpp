@@ -3,6 +3,7 @@
 
 #include "ashlar/device/cuda/runtime.hpp"
 #include "ashlar/moe/moe.hpp"
+#include "ashlar/nn/low_rank.hpp"
 #include "ashlar/train/trainer.hpp"
 #include "tiny_family.hpp"
 
@@ -18,6 +19,8 @@ struct Dense
     : Recipe<Family<Tiny>, Attn<Flex<BlockCausal>>, Parallel<fsdp>, ActivationCheckpoint<None, Selective>, On<D>> {};
 template <class D>
 struct Experts : Recipe<Family<Tiny>, Ffn<MoE<TopK<Sigmoid>>>, Parallel<fsdp * ep>, On<D>> {};
+template <class D>
+struct Adapted : Recipe<Family<Tiny>, Weights<LowRank>, Parallel<fsdp * tp>, On<D>> {};
 
 /// Two micro-batches of one row of 12 tokens a step.
 inline Config tiny_config(const char* flavor) {

@@ -7,6 +7,7 @@
 #include "tiny_recipes.hpp"
 
 using namespace ashlar;
+using test::Adapted;
 using test::Dense;
 using test::Experts;
 using test::tiny_config;
@@ -15,7 +16,8 @@ namespace {
 
 struct Result {
   std::vector<double> losses, norms;
-  // Of rank 0, a unit each: what the first step's gradients left in exp_avg, and the weights after the last step.
+  // Of rank 0: what the first step's gradients left in the first state of each span, and the weights of each unit after
+  // the last step.
   std::vector<std::vector<float>> gradients, weights;
 };
 
@@ -49,16 +51,19 @@ Result train(const Config& config, int ranks) {
       result.losses.push_back(r.loss);
       result.norms.push_back(r.grad_norm);
       auto& optimizer = trainer.optimizer();
-      for (std::size_t u = 0; u < optimizer.units().size(); ++u) {
-        if (i == 0)
-          result.gradients.push_back(on_host(trainer.queue(), optimizer.state(u).exp_avg()));
-        else
-          result.weights.push_back(on_host(trainer.queue(), optimizer.units()[u]->master()));
-      }
+      for (const auto& unit : optimizer.rule_units())
+        for (const auto& span : unit.spans)
+          if (i == 0) result.gradients.push_back(on_host(trainer.queue(), span.states[0]));
+      for (const auto* unit : optimizer.units())
+        if (i == 1) result.weights.push_back(on_host(trainer.queue(), unit->master()));
     }
   });
   return result;
 }
+
+// Frozen weights, groups, and three rules.
+template <class D>
+struct Ruled : Recipe<Family<Tiny>, Parallel<fsdp>, On<D>, Optimize<AdamW, Adam, Muon>> {};
 
 template <template <class> class R>
 void equal_on_both(const Config& c, int ranks) {
@@ -71,7 +76,11 @@ void equal_on_both(const Config& c, int ranks) {
   }
   for (std::size_t u = 0; u < cpu.gradients.size(); ++u) {
     CAPTURE(ranks, u);
+    if (cpu.gradients[u].empty()) continue;  // all is frozen
     CHECK(relative_difference(cpu.gradients[u], cuda.gradients[u]) < 1e-5);
+  }
+  for (std::size_t u = 0; u < cpu.weights.size(); ++u) {
+    CAPTURE(ranks, u);
     CHECK(relative_difference(cpu.weights[u], cuda.weights[u]) < 1e-5);
   }
 }
@@ -92,4 +101,21 @@ TEST_CASE("the mixture of experts on Cuda equals Cpu") {
   Config spread = tiny_config("moe");
   spread.parallelism.expert_parallel_degree = 2;
   equal_on_both<Experts>(spread, 2);
+}
+
+TEST_CASE("rules, groups and frozen weights on Cuda equal Cpu") {
+  Config c = tiny_config("debugmodel");
+  c.optimizer.groups = {{.names = "layers.0.attention.*", .rule = "Frozen"},
+                        {.names = "layers.*.feed_forward.w1.*", .rule = "Adam"},
+                        {.names = "layers.*.feed_forward.*", .rule = "Muon"}};
+  equal_on_both<Ruled>(c, 1);
+  equal_on_both<Ruled>(c, 2);
+}
+
+TEST_CASE("adapters on Cuda equal Cpu, over a base that stays") {
+  Config c = tiny_config("debugmodel");
+  c.lora.rank = 4;
+  equal_on_both<Adapted>(c, 1);
+  c.parallelism.tensor_parallel_degree = 2;
+  equal_on_both<Adapted>(c, 2);
 }

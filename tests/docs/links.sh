@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# Every relative link of every page points to a file or folder that exists, and every #heading to a heading.
+# Every relative link of every page points to a file or folder that exists, and every #heading to a heading; a code span
+# that is a source's path names one that exists, from the root, from include/, include/ashlar/ or the page. Pages of
+# docs/adding/ name files that their readers write.
 # Usage: links.sh [ROOT]. Prints the dead links and fails where there are any.
 set -u
 root=$(cd "${1:-$(dirname "${BASH_SOURCE[0]}")/../..}" && pwd) || exit 2
@@ -29,6 +31,14 @@ while IFS= read -r -d '' page; do
       dead=$((dead + 1))
     fi
   done < <(sed '/^```/,/^```/d; s/`[^`]*`//g' "$page" | grep -oE '\]\([^) ]*\)' | sed -E 's/^\]\(//; s/\)$//')
+  case $page in */docs/adding/*) continue ;; esac
+  while IFS= read -r path; do
+    [ -e "$root/$path" ] || [ -e "$root/include/ashlar/$path" ] || [ -e "$root/include/$path" ] ||
+      [ -e "$folder/$path" ] || {
+      echo "${page#"$root"/}: \`$path\`: there is no such file"
+      dead=$((dead + 1))
+    }
+  done < <(sed '/^```/,/^```/d' "$page" | grep -oE '`[A-Za-z0-9_.-]+/[A-Za-z0-9_./-]+\.(hpp|ipp|cuh|cpp|sh)`' | tr -d '`')
 done < <(find "$root" \( -name .git -o -name build -o -name 'build-*' -o -name .venv \) -prune -o -name '*.md' -print0)
 
 if [ "$links" -eq 0 ]; then

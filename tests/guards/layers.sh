@@ -25,7 +25,7 @@ grep -n '^ *# *include' $library /dev/null | awk '
     from_depth = split(from, from_path, "/"); target_depth = split(target, target_path, "/")
 
     if (target ~ /^Eigen\// && from != "ashlar/ops/matmul/eigen.hpp") fault("Eigen is for ops/matmul/eigen.hpp alone")
-    if (target ~ /^(fmt|CLI)\// || (from ~ /\.cuh$/ && target ~ /^(nlohmann|Eigen)\//))
+    if (target ~ /^CLI\// || (target ~ /^fmt\// && from !~ /\.ipp$/) || (from ~ /\.cuh$/ && target ~ /^(nlohmann|Eigen)\//))
       fault("<" target "> does not belong here")
     if (target ~ /^nlohmann\// && from !~ /^ashlar\/(config\/json|data\/tokenizers\/hugging_face|checkpoint\/(manifest|safetensors))\.ipp$/)
       fault("JSON is for config/json.ipp, data/tokenizers/hugging_face.ipp, checkpoint/manifest.ipp and checkpoint/safetensors.ipp")
@@ -54,10 +54,35 @@ grep -n '^ *# *include' $library /dev/null | awk '
 
 # Macros: one header defines them.
 grep -nE '^ *# *(define|undef) ' $library | grep -v '^include/ashlar/core/platform.hpp:' |
-  sed 's/$/   <- macros belong in core\/config.hpp/' >>"$faults" || true
+  sed 's/$/   <- macros belong in core\/platform.hpp/' >>"$faults" || true
 for file in $library; do
   [ "$(grep -c '^#pragma once' "$file")" = 1 ] || echo "$file: needs one #pragma once" >>"$faults"
 done
+
+# Comments: the files that they name are there, as seen from include/ashlar, from ROOT, from beside or from above; who
+# uses a file is not said, since it changes.
+awk '
+  function exists(path, line, found) {
+    if (!(path in known)) { found = (getline line < path) >= 0; close(path); known[path] = found }
+    return known[path]
+  }
+  FNR == 1 { head = ""; in_head = 1; beside = FILENAME; sub(/[^\/]*$/, "", beside); above = beside; sub(/[^\/]*\/$/, "", above) }
+  in_head && !/^\/\// {
+    in_head = 0
+    if (tolower(head) ~ /(^|[^a-z])used by/) print FILENAME ": the head says who uses the file; drop it, say what to read next"
+  }
+  in_head { head = head substr($0, 3) }
+  {
+    if ((at = index($0, "//")) == 0) next
+    rest = substr($0, at + 2)
+    while (match(rest, /[A-Za-z0-9_.\/-]+\.(hpp|ipp|cuh|cpp|md|sh)/)) {
+      path = substr(rest, RSTART, RLENGTH); rest = substr(rest, RSTART + RLENGTH)
+      if (rest ~ /^[A-Za-z0-9_]/) continue
+      if (!exists("include/ashlar/" path) && !exists("include/" path) && !exists(path) && !exists(beside path) &&
+          !exists(above path) && !exists("tests/" path))
+        print FILENAME ":" FNR ": " path ", which a comment names, does not exist"
+    }
+  }' $library $(find tests -name '*.hpp') >>"$faults"
 
 # Sizes and names.
 for file in $(find include cmake examples tests benchmarks \( -name '*.hpp' -o -name '*.ipp' -o -name '*.cuh' -o -name '*.c*' \) 2>/dev/null); do

@@ -1,4 +1,4 @@
-// A tiny family of joint models, and how its tests train it. Used by joint.cpp, joint_layouts.cpp and tests/cuda.
+// A tiny family of joint models, and how its tests train it.
 #pragma once
 
 #include <memory>

@@ -1,7 +1,8 @@
 // What every token dispatcher must do, alone or over ranks. dispatcher_laws<Dispatcher>(world) throws Error where a law
-// is broken, so that it serves on threads. Used by token_dispatchers/. Read next: ashlar/moe/token_dispatcher.hpp.
+// is broken, so that it serves on threads. Read next: ashlar/moe/token_dispatcher.hpp.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -76,16 +77,18 @@ class DispatcherLaw {
 
   /// What comes back to the tokens and what the ranks' experts saw are what one rank that holds everything would make.
   void check() {
-    for (const Keep keep : {Keep::all, Keep::selected}) {
-      Context<E> c(queue_, scratch_);
-      c.kept_arena = &kept_;
-      c.keep = keep;
-      c.expert_parallel = world_;
-      check(c);
-      DeferredGradients later;
-      c.deferred = &later;
-      check(c);
-    }
+    for (const Keep keep : {Keep::all, Keep::selected})
+      for (const bool before : {false, true}) {
+        routed_.weigh_before = before;
+        Context<E> c(queue_, scratch_);
+        c.kept_arena = &kept_;
+        c.keep = keep;
+        c.expert_parallel = world_;
+        check(c);
+        DeferredGradients later;
+        c.deferred = &later;
+        check(c);
+      }
   }
 
  private:
@@ -147,15 +150,18 @@ class DispatcherLaw {
     Values dy = random({n_, dim}, 3), dx{std::vector<double>(static_cast<std::size_t>(n_ * dim)), {n_, dim}};
     Values dweights{std::vector<double>(static_cast<std::size_t>(n_ * k_)), {n_, k_}};
     const View dout = dispatcher_.combine_backward(c, view(dy), saved, view(dweights));
+    if (routed_.weigh_before)
+      law(std::all_of(dweights.values.begin(), dweights.values.end(), [](double v) { return v == 0; }),
+          "combine_backward leaves the gradient of weights that came before to dispatch_backward");
     law(dout.shape() == out.shape(), "combine_backward returns a gradient for every row");
     View drows = c.template scratch<double>(out.shape());
     scale(again, dout, drows);
-    dispatcher_.dispatch_backward(c, drows, saved, view(dx));
+    dispatcher_.dispatch_backward(c, drows, view(x_), saved, view(dweights), view(dx));
     for (double& v : y.values) v -= 100;
     law(everywhere_close(inner(view(y), view(dy)), inner(view(x_), view(dx))), "backward is the transpose of forward");
     law(everywhere_close(inner(view(y), view(dy)), inner(routed_.weights, view(dweights))),
         "the weights' gradient is the transpose of forward in the weights");
-    dispatcher_.dispatch_backward(c, drows, saved, view(dx));
+    dispatcher_.dispatch_backward(c, drows, view(x_), saved, view(dweights), view(dx));
     law(everywhere_close(2 * inner(view(y), view(dy)), inner(view(x_), view(dx))), "dispatch_backward adds to dx");
   }
 
@@ -168,7 +174,7 @@ class DispatcherLaw {
 
   // Exactly the tokens routed to each expert, in the order of ranks and tokens: what one rank would see.
   void rows_are_grouped(const ExpertRows<E>& rows) {
-    const RandomStream stream(21, 1);
+    const RandomStream stream(21, 1), weights(21, 2);
     law(rows.offsets.count() == local_experts() + 1, "an offset for each local expert, and the end");
     law(rows.offsets.data()[0] == 0 && rows.offsets.data()[local_experts()] == rows.rows.rows(),
         "offsets cover the rows");
@@ -178,9 +184,10 @@ class DispatcherLaw {
         for (index_t j = 0; j < k_; ++j) {
           if (routing_.experts[static_cast<std::size_t>(t * k_ + j)] != world_.rank() * local_experts() + e) continue;
           law(at < rows.offsets.data()[e + 1], "no row is missing");
+          const double w = routed_.weigh_before ? weights.normal(static_cast<std::uint64_t>(t * k_ + j)) : 1;
           for (index_t i = 0; i < dim; ++i)
-            law(rows.rows.row(at)[i] == stream.normal(static_cast<std::uint64_t>(t * dim + i)),
-                "rows are their tokens', in order");
+            law(rows.rows.row(at)[i] == w * stream.normal(static_cast<std::uint64_t>(t * dim + i)),
+                "rows are their tokens', in order, times the weights that come before");
           ++at;
         }
       law(at == rows.offsets.data()[e + 1], "no row is left over");

@@ -34,18 +34,20 @@ template <class Kind>
 void check_gradients() {
   for (const index_t top_k : {1, 2})
     for (const index_t shared : {0, 2})
-      for (const bool norm : {false, true}) {
-        // One expert a token whose weights are normalised: the weight is a constant, the router has no gradient.
-        if (top_k == 1 && norm) continue;
-        INFO("top_k " << top_k << ", shared " << shared << ", route_norm " << norm);
-        MoeSubject<Kind> s({.num_experts = 3,
-                            .top_k = top_k,
-                            .hidden_dim = 5,
-                            .num_shared_experts = shared,
-                            .route_norm = norm,
-                            .route_scale = 1.7});
-        test::GradientLaw<E>(s).check();
-      }
+      for (const bool norm : {false, true})
+        for (const bool before : {false, true}) {
+          // One expert a token whose weights are normalised: the weight is a constant, the router has no gradient.
+          if (top_k == 1 && norm) continue;
+          INFO("top_k " << top_k << ", shared " << shared << ", route_norm " << norm << ", weights before " << before);
+          MoeSubject<Kind> s({.num_experts = 3,
+                              .top_k = top_k,
+                              .hidden_dim = 5,
+                              .num_shared_experts = shared,
+                              .route_norm = norm,
+                              .route_scale = 1.7,
+                              .score_before_experts = before});
+          test::GradientLaw<E>(s).check();
+        }
 }
 
 }  // namespace
@@ -66,8 +68,8 @@ TEST_CASE("a mixture's parameters and buffers by name") {
     names.push_back(e.info.name + (e.info.expert ? " (expert) " : " ") + to_string(e.info.shape));
   CHECK(names == std::vector<std::string>{"router.gate.weight [6, 4]", "experts.w1 (expert) [6, 5, 4]",
                                           "experts.w2 (expert) [6, 4, 5]", "experts.w3 (expert) [6, 5, 4]",
-                                          "shared_experts.w1.weight [10, 4]", "shared_experts.w2.weight [4, 10]",
-                                          "shared_experts.w3.weight [10, 4]"});
+                                          "shared_experts.w1.weight [10, 4]", "shared_experts.w3.weight [10, 4]",
+                                          "shared_experts.w2.weight [4, 10]"});
   const auto buffers = s.declarations.take_buffers();
   REQUIRE(buffers.size() == 1);
   CHECK(buffers[0].name == "expert_bias");

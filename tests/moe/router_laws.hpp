@@ -1,5 +1,5 @@
-// What every router must do. router_laws<E, Module>(...) checks them; a new router's test is one call. Used by
-// routers/top_k.cpp and own_router.cpp. Read next: ashlar/moe/router.hpp.
+// What every router must do. router_laws<E, Module>(...) checks them; a new router's test is one call. Read next:
+// ashlar/moe/router.hpp.
 #pragma once
 
 #include <cmath>
@@ -43,10 +43,18 @@ struct RouterBench : Subject<E> {
   typename Router::Saved saved;
 };
 
+/// What a stage does at the end of a step.
+template <class Router>
+void end_step(Router& router, Cpu::Queue& queue, Communicator world = {}) {
+  if (const auto counts = router.take_counts(queue)) world.all_reduce(queue, counts).wait(queue);
+  router.finish_step(queue);
+}
+
 /// How the bias moves for these counts: coefficient sign(mean - count), less its mean.
 inline std::vector<double> bias_step(const std::vector<double>& counts, double coefficient) {
   double mean = 0, mean_step = 0;
-  for (double n : counts) mean += n / static_cast<double>(counts.size());
+  for (double n : counts) mean += n;
+  mean /= static_cast<double>(counts.size());  // exact where it is a whole number: a count may equal it
   std::vector<double> step;
   for (double n : counts) step.push_back(coefficient * (n < mean ? 1 : n > mean ? -1 : 0));
   for (double d : step) mean_step += d / static_cast<double>(step.size());
@@ -90,6 +98,9 @@ void routes_are_sound(index_t dim, const MoeSizes& sizes) {
       sum += w[j];
     }
     REQUIRE(std::set<std::int32_t>(e, e + sizes.top_k).size() == static_cast<std::size_t>(sizes.top_k));
+    std::set<index_t> groups;
+    for (index_t j = 0; j < sizes.top_k; ++j) groups.insert(e[j] / (sizes.num_experts / sizes.num_groups));
+    REQUIRE(static_cast<index_t>(groups.size()) <= sizes.group_limit);
     if (sizes.route_norm) REQUIRE(sum == Approx(sizes.route_scale).epsilon(1e-12));
   }
   for (index_t j = 0; j < sizes.top_k; ++j) {
@@ -106,15 +117,15 @@ void counts_move_the_bias(index_t dim, const MoeSizes& sizes) {
   bench.add_input({40, dim});
   bench.add_input({23, dim});
   bench.route(bench.inputs[0].view(), false);
-  bench.router.finish_step(bench.queue, {});
+  end_step(bench.router, bench.queue);
   CHECK(bench.bias() == std::vector<double>(static_cast<std::size_t>(sizes.num_experts)));  // nothing was counted
   const auto first = count_slots(bench.route(bench.inputs[0].view(), true), sizes.num_experts);
   auto counts = count_slots(bench.route(bench.inputs[1].view(), true), sizes.num_experts);
   for (std::size_t e = 0; e < counts.size(); ++e) counts[e] += first[e];
-  bench.router.finish_step(bench.queue, {});
+  end_step(bench.router, bench.queue);
   const auto moved = bench.bias();
   CHECK(close(moved, bias_step(counts, sizes.load_balance_coeff)));
-  bench.router.finish_step(bench.queue, {});
+  end_step(bench.router, bench.queue);
   CHECK(bench.bias() == moved);  // the counts are zero again
 }
 
@@ -129,7 +140,7 @@ void ranks_agree_on_the_bias(index_t dim, const MoeSizes& sizes) {
       bench.add_input({n, dim});
       bench.route(TensorView<const double, Cpu>(bench.inputs[0].view()).rows(n / ranks * world.rank(), n / ranks),
                   true);
-      bench.router.finish_step(bench.queue, world);
+      end_step(bench.router, bench.queue, world);
       biases[static_cast<std::size_t>(world.rank())] = bench.bias();
     });
     for (const auto& b : biases) CHECK(b == biases[0]);

@@ -65,6 +65,9 @@ void check_gradients(index_t heads, index_t kv_heads) {
 template <class Kind>
 void check_cache(std::initializer_list<index_t> pieces) {
   AttentionSubject<Kind> s({8, 4, 2, 4});
+  RopeAngles angles = rope_angles(4, 100, {}, seq_len);
+  for (index_t p = 0; p < seq_len; ++p) angles.query_scales.push_back(1 + static_cast<float>(p));
+  s.rope = RopeTable<E>(s.memory, s.queue, seq_len, angles);
   test::GradientLaw<E> law(s);
   const auto whole = law.evaluate().front();
   KeyValueCache<E> cache(count, seq_len);
@@ -129,6 +132,7 @@ TEST_CASE("a prompt and what follows through the key-value cache are the whole p
   check_cache<UsesSdpa>({4, 1, 1});
   check_cache<UsesWindow>({2, 3, 1});
   check_cache<UsesDocuments>({4, 2});
+  check_cache<Grouped<Causal, ScaledQueries>>({4, 1, 1});
 }
 
 TEST_CASE("heads that tp does not divide are refused in words") {
@@ -149,6 +153,39 @@ TEST_CASE("heads need not fill dim, halves turn together, and heads have norms")
   test::GradientLaw<E>(qwen).check();
   AttentionSubject<Grouped<BlockCausal, NoRope>> without({8, 2, 1, 4});
   test::GradientLaw<E>(without).check();
+}
+
+TEST_CASE("heads have length 1 where the sizes say so, and queries grow with their positions") {
+  GroupedQuerySizes sizes{8, 4, 2, 4};
+  sizes.local = 4;
+  using Normed = AttentionSubject<Grouped<Chunked<BlockCausal>, Rope<>, LengthNorm>>;
+  for (const bool acts : {true, false}) {
+    sizes.length_norm = acts;
+    Normed normed(sizes);
+    test::GradientLaw<E> law(normed);
+    law.check();
+    // Twice the input is twice the queries and keys, which the norm takes back: values alone grow.
+    const auto once = law.evaluate().front();
+    for (index_t i = 0; i < rows * 8; ++i) normed.inputs[0].data()[i] *= 2;
+    const auto twice = law.evaluate().front();
+    double difference = 0;
+    for (std::size_t i = 0; i < once.size(); ++i) difference += std::abs(twice[i] - 2 * once[i]);
+    CHECK((difference < 1e-2) == acts);
+    CHECK(Normed(sizes).declarations.take().size() == 4);  // it has no weights
+  }
+  using Scaled = AttentionSubject<Grouped<Causal, ScaledQueries>>;
+  Scaled without({8, 4, 2, 4}), scaled({8, 4, 2, 4});
+  AttentionSubject<Grouped<Causal, NoRope>> plain({8, 4, 2, 4});
+  RopeAngles angles = rope_angles(4, 100, {}, seq_len);
+  angles.query_scales.assign(seq_len, 1);
+  angles.query_scales[4] = 3;
+  scaled.rope = RopeTable<E>(scaled.memory, scaled.queue, seq_len, angles);
+  test::GradientLaw<E> law(scaled);
+  law.check();
+  const auto y = test::GradientLaw<E>(plain).evaluate().front(), z = law.evaluate().front();
+  CHECK(test::GradientLaw<E>(without).evaluate().front() == y);  // no numbers, no scales
+  for (index_t row = 0; row < rows; ++row)
+    CHECK(std::equal(y.data() + row * 8, y.data() + row * 8 + 8, z.data() + row * 8) == (row % seq_len != 4));
 }
 
 TEST_CASE("attention stays in its chunk, or in its window, of the length that the sizes say") {

@@ -117,6 +117,7 @@ class GradientLaw {
       compare(inputs_[i].data(), all.inputs[i]);
     }
     for (std::size_t p = 0; p < entries().size(); ++p) {
+      if (!entries()[p].info.trainable) continue;
       INFO("parameter " << entries()[p].info.name);
       compare(parameter(p), all.parameters[p]);
     }
@@ -141,7 +142,11 @@ class GradientLaw {
   static constexpr std::size_t most_samples = 32;
 
   const std::vector<UnitLayout::Entry>& entries() const { return unit_.layout().entries(); }
-  double* parameter(std::size_t p) { return unit_.master().data() + entries()[p].begin; }
+  double* parameter(std::size_t p) {
+    const auto& e = entries()[p];
+    return e.info.trainable ? unit_.master().data() + e.begin
+                            : unit_.frozen_values().data() + (e.begin - unit_.frozen_begin());
+  }
 
   Context<E> context() {
     Context<E> c(s_.queue, scratch_);
@@ -164,11 +169,12 @@ class GradientLaw {
     struct Bound {
       TensorView<const double, Cpu> value;
       View gradient;
+      bool trainable;
     };
     std::vector<Bound> bound;
     auto frozen = declared_;
     for (auto& e : frozen) {
-      bound.push_back({e.parameter->value, e.parameter->gradient});
+      bound.push_back({e.parameter->value, e.parameter->gradient, e.parameter->trainable});
       e.parameter->gradient = {};
       e.parameter->trainable = e.info.trainable = false;
     }
@@ -176,10 +182,9 @@ class GradientLaw {
     unit.allocate(s_.memory, s_.queue, nullptr, nullptr);
     CHECK(unit.master().count() == 0);
     for (const auto& e : unit.layout().entries())
-      for (const auto& trained : entries())
-        if (e.info.name == trained.info.name)
-          std::copy_n(unit_.master().data() + trained.begin, e.local_shape.count(),
-                      unit.frozen_values().data() + e.begin);
+      for (std::size_t p = 0; p < entries().size(); ++p)
+        if (e.info.name == entries()[p].info.name)
+          std::copy_n(parameter(p), e.local_shape.count(), unit.frozen_values().data() + e.begin);
     const Pass without = pass(Keep::all, deferred, false, false);
     CHECK(same(without.outputs, all.outputs));
     CHECK(same(without.inputs, all.inputs));
@@ -187,7 +192,7 @@ class GradientLaw {
       CHECK(frozen[i].parameter->gradient.data() == nullptr);
       frozen[i].parameter->value = bound[i].value;
       frozen[i].parameter->gradient = bound[i].gradient;
-      frozen[i].parameter->trainable = true;
+      frozen[i].parameter->trainable = bound[i].trainable;
     }
   }
 
@@ -218,8 +223,8 @@ class GradientLaw {
     later.run();
     if (trained)
       for (const auto& e : entries()) {
-        const double* g = unit_.gradient().data() + e.begin;
-        out.parameters.emplace_back(g, g + e.local_shape.count());
+        const double* g = unit_.gradient().data() + (e.info.trainable ? e.begin : 0);
+        out.parameters.emplace_back(g, g + (e.info.trainable ? e.local_shape.count() : 0));
       }
     REQUIRE(scratch_.high_water() <= arena_bytes);  // or poison() does not reach all of it
     REQUIRE(kept_.high_water() <= arena_bytes);

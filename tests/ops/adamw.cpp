@@ -68,6 +68,29 @@ TEMPLATE_TEST_CASE("a hundred steps of adamw equal the formula in double", "[ada
   }
 }
 
+TEMPLATE_TEST_CASE("with coupled decay steps are Adam's on a loss with an L2 term", "[adamw]", double, float, bf16) {
+  using T = TestType;
+  using A = Acc<T>;
+  const index_t n = 1023;
+  State<T> s(n);
+  auto p = s.parameter.values();
+  std::vector<double> m(p.size()), v(p.size());
+  for (int t = 1; t <= 20; ++t) {
+    s.gradient.randomise(static_cast<std::uint64_t>(t), 0.1);
+    ops::AdamWStep o = step_at(t, 0.3);
+    o.coupled = true;
+    TestTensor<A> scale({1}, {A(0.5)});
+    ops::adamw<T, Cpu>(queue, o, scale, s.gradient, s.parameter, s.exp_avg, s.exp_avg_sq, s.copy.view());
+    for (std::size_t i = 0; i < p.size(); ++i) {
+      const double g = 0.5 * double(s.gradient.at(index_t(i))) + 0.3 * p[i];
+      m[i] = o.beta1 * m[i] + (1 - o.beta1) * g;
+      v[i] = o.beta2 * v[i] + (1 - o.beta2) * g * g;
+      p[i] -= o.lr * (m[i] / o.bias_correction1) / (std::sqrt(v[i] / o.bias_correction2) + o.eps);
+    }
+  }
+  CHECK(test::max_error(s.parameter.values(), p, 1) < (std::is_same_v<T, double> ? 1e-13 : 2e-6));
+}
+
 TEST_CASE("adamw gives the same bits whatever ranges the parameters are cut into", "[adamw]") {
   const index_t n = 40013;
   State<bf16> whole(n);

@@ -28,6 +28,20 @@ TEMPLATE_TEST_CASE("add rounds the sum once, also in place", "[elementwise]", do
   }
 }
 
+TEMPLATE_TEST_CASE("scale multiplies in place and rounds once", "[elementwise]", double, float, bf16) {
+  using T = TestType;
+  for (const index_t n : {0, 1, 5, 40000}) {
+    TestTensor<T> x({n}), before({n});
+    x.randomise(3);
+    before.randomise(3);
+    Cpu::Queue queue;
+    ops::scale<T, Cpu>(queue, x.view(), 1.5);
+    bool same = true;
+    for (index_t i = 0; i < n; ++i) same &= x.at(i) == T(Acc<T>(before.at(i)) * Acc<T>(1.5));
+    CHECK(same);
+  }
+}
+
 TEST_CASE("cast rounds to nearest even and keeps what fits", "[elementwise]") {
   const float inf = std::numeric_limits<float>::infinity();
   TestTensor<float> x({9}, {1.0f, 0x1.01p0f, 0x1.03p0f, 0x1.010002p0f, -0.0f, inf, -inf, std::nanf(""), 3.4e38f});

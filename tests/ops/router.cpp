@@ -57,7 +57,21 @@ void check_routing(const RouterOptions& o, TestTensor<A>& logits, TestTensor<A>*
     std::vector<index_t> order(static_cast<std::size_t>(n));
     std::iota(order.begin(), order.end(), 0);
     const auto selected = [&](index_t e) { return got.probabilities.at(r, e) + (bias ? bias->at(e) : A(0)); };
-    std::stable_sort(order.begin(), order.end(), [&](index_t a, index_t b) { return selected(a) > selected(b); });
+    const auto by_value = [&](index_t a, index_t b) { return selected(a) > selected(b); };
+    std::stable_sort(order.begin(), order.end(), by_value);
+    if (o.group_limit < o.groups) {
+      const index_t size = n / o.groups;
+      std::vector<A> worth(static_cast<std::size_t>(o.groups));
+      std::vector<index_t> found(worth.size()), groups(worth.size());
+      for (index_t e : order)
+        if (const auto g = static_cast<std::size_t>(e / size); found[g]++ < o.group_best) worth[g] += selected(e);
+      std::iota(groups.begin(), groups.end(), 0);
+      const auto of = [&](index_t g) { return worth[static_cast<std::size_t>(g)]; };
+      std::stable_sort(groups.begin(), groups.end(), [&](index_t a, index_t b) { return of(a) > of(b); });
+      groups.resize(static_cast<std::size_t>(o.group_limit));
+      std::erase_if(order,
+                    [&](index_t e) { return std::find(groups.begin(), groups.end(), e / size) == groups.end(); });
+    }
     double chosen = 0;
     for (index_t j = 0; j < o.top_k; ++j) chosen += p[static_cast<std::size_t>(order[static_cast<std::size_t>(j)])];
     for (index_t j = 0; j < o.top_k; ++j) {
@@ -90,6 +104,35 @@ TEMPLATE_TEST_CASE("top_k_router equals a stable sort of the scores", "[router]"
           check_routing<A>({score, k, false, 1}, logits, nullptr);
           check_routing<A>({score, k, true, 2.5}, logits, &bias);
         }
+}
+
+TEMPLATE_TEST_CASE("experts are chosen of the groups that are worth most", "[router]", double, float) {
+  using A = TestType;
+  for (ScoreFunction score : {ScoreFunction::softmax, ScoreFunction::sigmoid})
+    for (const index_t groups : {2, 3, 4})
+      for (index_t limit = 1; limit <= groups; ++limit)
+        for (const index_t best : {1, 2, 20}) {
+          TestTensor<A> logits({50, 12}), bias({12});
+          logits.randomise(1, 2);
+          bias.randomise(2, 0.3);
+          const index_t k = std::min<index_t>(4, 12 / groups * limit);
+          check_routing<A>({score, k, true, 2.5, groups, limit, best}, logits, &bias);
+        }
+}
+
+TEST_CASE("of groups worth the same the lower one, and one with a NaN last", "[router]") {
+  const RouterOptions options{ScoreFunction::sigmoid, 2, false, 1, 3, 1, 2};
+  TestTensor<float> logits({3, 6}, {0.f, 0.f, 1.f, 2.f, 2.f, 1.f,                 // 1 and 2 alike
+                                    5.f, -5.f, 1.f, 1.f, 0.f, 0.f,                // the largest is not of the best
+                                    9.f, not_a_number, -1.f, -1.f, -2.f, -2.f});  // 0 has a NaN
+  CHECK(Routed<float>(options, logits).experts.values() == std::vector<double>{3, 2, 2, 3, 2, 3});
+}
+
+TEST_CASE("groups that do not divide the experts, or have too few, are refused", "[router]") {
+  TestTensor<float> logits({1, 6});
+  logits.fill(0);
+  CHECK_THROWS_AS(Routed<float>({ScoreFunction::sigmoid, 2, false, 1, 4, 2}, logits), Error);
+  CHECK_THROWS_AS(Routed<float>({ScoreFunction::sigmoid, 3, false, 1, 3, 1}, logits), Error);
 }
 
 TEST_CASE("equal scores go to the lower expert, NaN comes last", "[router]") {

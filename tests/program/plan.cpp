@@ -6,6 +6,7 @@
 #include "ashlar/comm/local.hpp"
 #include "ashlar/models/llama3/llama3.hpp"
 #include "ashlar/moe/moe.hpp"
+#include "ashlar/nn/low_rank.hpp"
 #include "catch.hpp"
 #include "tiny_family.hpp"
 
@@ -15,8 +16,12 @@ namespace {
 
 struct Dense : Recipe<Family<Tiny>, Parallel<ddp * fsdp * tp * pp>, ActivationCheckpoint<None, Selective, Full>,
                       Precision<F32, Bf16>> {};
+struct Ruled : Recipe<Family<Tiny>, Parallel<ddp * fsdp * tp * pp>, ActivationCheckpoint<None, Selective, Full>,
+                      Precision<F32, Bf16>, Optimize<Muon, AdamW>> {};
 struct Experts : Recipe<Family<Tiny>, Ffn<MoE<TopK<Sigmoid>>>, Parallel<fsdp * tp * ep>,
                         ActivationCheckpoint<None, Selective, Full>, Precision<F32>> {};
+struct Adapted : Recipe<Family<Tiny>, Weights<LowRank>, Parallel<ddp * fsdp * tp * pp>,
+                        ActivationCheckpoint<None, Selective, Full>, Precision<F32, Bf16>> {};
 struct Llama : Recipe<Family<Llama3>, Parallel<ddp * fsdp * tp * pp>, ActivationCheckpoint<None, Selective, Full>> {};
 template <class R, class T, class D>
 using Env = ModelOf<R, D, T>;
@@ -228,7 +233,8 @@ TEST_CASE("frozen weights are planned as they are held: a value in the compute t
   CHECK(bytes(float{}, all) - bytes(float{}, frozen) == 12 * elements);
   CHECK(bytes(bf16{}, all) - bytes(bf16{}, frozen) == 16 * elements);
 
-  frozen.optimizer.groups = {{.names = "layers.*.w*", .rule = "Frozen"}, {.names = "output.*", .rule = "Frozen"}};
+  frozen.optimizer.groups = {{.names = "layers.*.w*.weight", .rule = "Frozen"},
+                             {.names = "output.*", .rule = "Frozen"}};
   frozen.training.local_batch_size = 2;
   for (const char* reshard : {"always", "never"}) {
     frozen.parallelism.fsdp_reshard_after_forward = reshard;
@@ -250,6 +256,57 @@ TEST_CASE("frozen weights are planned as they are held: a value in the compute t
   frozen.optimizer.groups = {{.names = "layers.*", .rule = "Frozen"}};
   Trainer<Env<Dense, float, Meta>> less(frozen);
   CHECK(trained.flops().per_token - less.flops().per_token == Approx(2 * elements));
+}
+
+TEST_CASE("states of rules are planned as they are held, and so is what Muon gathers", "[plan]") {
+  Config config = small(4, 8, 12);
+  const auto bytes = [](auto recipe, const Config& c) {
+    return static_cast<double>(planned<Env<decltype(recipe), float, Meta>>(c, 0, 1).persistent);
+  };
+  // Two layers of matrices with one state less; and what Muon works in: a unit's directions, of the largest matrix
+  // [48, 32] itself and a product, two Gram matrices, and a sum.
+  const double matrices = 2 * (4 * 32 * 32 + 3 * 32 * 48), block = matrices / 2 + 2 * 32;
+  CHECK(bytes(Dense{}, config) - bytes(Ruled{}, config) ==
+        4 * matrices - 4 * (block + 2 * 48 * 32 + 2 * 32 * 32) - sizeof(double));
+  for (const char* groups : {"", "names=layers.0.*,rule=Frozen;names=*.wo.weight,rule=AdamW"}) {
+    config.optimizer.groups.clear();
+    FieldList list = fields(config);
+    assign(*list.find("optimizer.groups"), groups, "");
+    config.training.local_batch_size = 2;
+    config.parallelism.data_parallel_shard_degree = 4;
+    config.parallelism.tensor_parallel_degree = 1;
+    check_ranks<Ruled, float>(config, 4);
+    check_ranks<Ruled, bf16>(config, 4);
+    config.parallelism.data_parallel_shard_degree = 2;
+    config.parallelism.tensor_parallel_degree = 2;
+    check_ranks<Ruled, float>(config, 4);
+    config.plan.world_size = 4;
+    check_same(plan_recipe<Ruled, bf16>(config), make_plan<Env<Ruled, MetaFloat, Meta>>(config, DType::bf16));
+  }
+}
+
+TEST_CASE("adapters are planned as they are held: the base is a value, and they alone have all else", "[plan]") {
+  Config c = small(4, 8, 12);
+  c.lora.rank = 16;
+  const double base = 2 * (4 * 32 * 32 + 3 * 32 * 48 + 2 * 32) + 2 * 64 * 32 + 32;
+  const double adapters = 2 * 16 * (4 * (32 + 32) + 3 * (32 + 48));
+  const auto bytes = [&](auto type, auto recipe) {
+    return static_cast<double>(planned<Env<decltype(recipe), decltype(type), Meta>>(c, 0, 1).persistent);
+  };
+  // Less a master weight, a gradient and two moments of the base; in bf16 the copy is what is left.
+  CHECK(bytes(float{}, Dense{}) - bytes(float{}, Adapted{}) == 12 * base - 16 * adapters);
+  CHECK(bytes(bf16{}, Dense{}) - bytes(bf16{}, Adapted{}) == 16 * base - 18 * adapters);
+  c.training.local_batch_size = 2;
+  for (const auto& [shard, tensor] : {std::pair(4, 1), {2, 2}, {1, 4}}) {
+    c.parallelism.data_parallel_shard_degree = shard;
+    c.parallelism.tensor_parallel_degree = tensor;
+    check_ranks<Adapted, float>(c, 4);
+    check_ranks<Adapted, bf16>(c, 4);
+  }
+  // plan_recipe plans the same model.
+  c.parallelism.tensor_parallel_degree = 1;
+  const Plan plan = plan_recipe<Adapted, float>(c);
+  CHECK(plan.parameters == base + adapters);
 }
 
 TEST_CASE("MetaFloat plans what the compute type that it stands for does", "[plan]") {

@@ -14,6 +14,9 @@ trap finish EXIT
 cd "$work" || exit 1
 
 llama3=$recipes/llama3
+qwen3=$recipes/qwen3
+deepseek_v3=$recipes/deepseek_v3
+llama4=$recipes/llama4
 debug_moe=$recipes/debug_moe
 # The smallest runs that are still the debug model's.
 small="--training.local_batch_size 2 --training.seq_len 32 --training.mixed_precision_param float32 --metrics.log_freq 1"

@@ -9,9 +9,42 @@ says() {
   timeout 60 "$@" >out.log 2>err.log
   check "$name" grep -qF -- "$sentence" out.log
 }
-says "8B has its parameters" '"parameters": 8030261248' "$llama3" plan --model.flavor 8B --json
-says "70B has its parameters" '"parameters": 70553706496' "$llama3" plan --model.flavor 70B --json
-says "405B has its parameters" '"parameters": 405853388800' "$llama3" plan --model.flavor 405B --json
+while read -r recipe flavor parameters; do
+  says "$recipe $flavor has its parameters" "\"parameters\": $parameters," "$recipes/$recipe" plan --model.flavor "$flavor" --json
+done <<'TABLE'
+llama3 124M 123551232
+llama3 laptop 11015040
+llama3 8B 8030261248
+llama3 70B 70553706496
+llama3 405B 405853388800
+llama3 3.1-8B 8030261248
+llama3 3.1-70B 70553706496
+llama3 3.1-405B 405853388800
+llama3 3.2-1B 1235814400
+llama3 3.2-3B 3212749824
+qwen3 0.6B 596049920
+qwen3 1.7B 1720574976
+qwen3 4B 4022468096
+qwen3 8B 8190735360
+qwen3 14B 14768307200
+qwen3 32B 32762123264
+qwen3 debugmodel_moe 4717084672
+qwen3 30B-A3B 30532122624
+qwen3 235B-A22B 235093634560
+deepseek_v3 debugmodel 33014016
+deepseek_v3 16B 15706484224
+deepseek_v3 236B 235741434880
+deepseek_v3 671B 671026404352
+llama4 debugmodel 15017216
+llama4 17bx16e 107769861120
+llama4 17bx128e 400711848960
+TABLE
+TIMEFORMAT='%U'
+{ time timeout 60 "$deepseek_v3" plan --json --model.flavor 671B --plan.world_size 2048 --training.seq_len 4096 \
+  --training.local_batch_size 16 --parallelism.pipeline_parallel_degree 16 --parallelism.data_parallel_shard_degree 128 \
+  --parallelism.expert_parallel_degree 64 >out.log 2>err.log; } 2>seconds.log
+check "671B on 2,048 ranks takes $(tail -n 1 seconds.log) s, below 10" awk '{ exit !($1 < 10) }' seconds.log
+check "671B on 2,048 ranks" grep -qF '"parameters": 671026404352, "world_size": 2048' out.log
 says "the flag's whole name" '"parameters": 6163712' "$llama3" plan --model.flavor debugmodel --plan.json true
 says "for people" '6,163,712 parameters on 1 ranks' "$llama3" plan --model.flavor debugmodel
 

@@ -56,3 +56,13 @@ check "bfloat16 is half as long" [ "$(bytes half/model.safetensors)" -lt $(($(by
 passes "evaluate bfloat16 weights" "$llama3" evaluate $small $text --job.dump_folder new \
   --checkpoint.initial_load_path half/model.safetensors
 check "with nearly the same loss ($(loss))" awk -v a="$(loss)" -v b="$trained" 'BEGIN { d = a - b; exit !(d * d < 1e-4) }'
+
+# Comparing two runs, tensor by tensor.
+compare="train $small $text --training.mixed_precision_param float32 --training.steps 2 --job.dump_folder compare"
+passes "two layouts are compared" "$llama3" $compare --debug.compare layout --parallelism.tensor_parallel_degree 2
+check "and agree" grep -q '^[0-9]* tensors of 2 steps agree; the greatest relative difference is ' out.log
+passes "a run is recorded" "$llama3" $compare --debug.record record
+check "it says so" [ "$(cat out.log)" = "2 steps are in record" ]
+passes "another layout agrees with it" "$llama3" $compare --debug.compare record --parallelism.pipeline_parallel_degree 2
+passes "another seed does not" bash -c '! "$@"' - "$llama3" $compare --debug.compare record --training.seed 1
+check "and the first tensor is named" grep -q '^step 1: the first difference is in tok_embeddings (forward), element ' err.log

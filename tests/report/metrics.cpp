@@ -54,6 +54,10 @@ TEST_CASE("a record is one flat JSON object with all digits") {
         R"({"step":3,"loss":0.30000000000000004,"grad_norm":1.5,"lr":8e-04,"tokens_per_second":1234.5,)"
         R"("peak_memory_bytes":5000000000,"mfu":0.5,"mfu_causal":0.25,"data_loading":0.01,"tokens":6144,)"
         R"("elapsed_seconds":2})");
+  m.experts = ExpertLoad{0.5, 1.75, 0.875, 0};
+  CHECK_THAT(to_json_line(m), ContainsText(R"("elapsed_seconds":2,"expert_load_least":0.5,"expert_load_most":1.75,)"
+                                           R"("expert_load_entropy":0.875,"dropped_tokens":0})"));
+  m.experts.reset();
   m.held_out_loss = 4.25;
   CHECK_THAT(to_json_line(m), ContainsText(R"("elapsed_seconds":2,"held_out_loss":4.25})"));
 }

@@ -12,7 +12,18 @@ namespace {
 struct Observed : Recipe<Family<Tiny>, Ffn<MoE<TopK<Sigmoid>>>> {};
 using M = ModelOf<Observed, Cpu, float>;
 using E = M::Environment;
-using Trace = TensorTrace<Cpu>;
+using Recorder = TensorRecorder<Cpu>;
+
+/// So many words for its width that logits are made in chunks.
+struct ManyWords : DecoderFamily<> {
+  static constexpr std::string_view name = "many_words";
+  static std::span<const Flavor<Sizes>> flavors() {
+    static constexpr Flavor<Sizes> all[] = {
+        {"debugmodel",
+         {.dim = 8, .num_layers = 1, .num_heads = 2, .num_kv_heads = 2, .vocab_size = 128, .hidden_dim = 16}}};
+    return all;
+  }
+};
 
 Config config_of(std::string flavor) {
   Config c;
@@ -39,9 +50,9 @@ struct Run {
   Loader<HostBatch> loader;
 };
 
-std::vector<std::string> names(const Trace& trace, Phase phase) {
+std::vector<std::string> names(Recorder& recorder, Phase phase) {
   std::vector<std::string> out;
-  for (const auto& r : trace.records())
+  for (const auto& r : recorder.records())
     if (r.phase == phase) out.push_back(r.name);
   return out;
 }
@@ -63,74 +74,92 @@ ObservedTensor observed(const std::vector<T>& values, const Shape& shape, index_
 
 }  // namespace
 
-TEST_CASE("a trace has every named tensor of a step, in order") {
+TEST_CASE("a recorder has every named tensor of a step, in order") {
   Run run("moe");
-  Memory<Cpu> memory;
-  Trace trace(memory);
-  run.trainer.observe(&trace);
+  Recorder recorder;
+  run.trainer.observe(&recorder);
   run.step();
-  CHECK(names(trace, Phase::forward) == std::vector<std::string>{"tok_embeddings",
-                                                                 "layers.0.attention.query",
-                                                                 "layers.0.attention.key",
-                                                                 "layers.0.attention.value",
-                                                                 "layers.0.attention.out",
-                                                                 "layers.0.feed_forward.h",
-                                                                 "layers.0.feed_forward.y",  //
-                                                                 "layers.1.attention.query",
-                                                                 "layers.1.attention.key",
-                                                                 "layers.1.attention.value",
-                                                                 "layers.1.attention.out",
-                                                                 "layers.1.feed_forward.h",
-                                                                 "layers.1.feed_forward.router.probabilities",
-                                                                 "layers.1.feed_forward.combined",
-                                                                 "layers.1.feed_forward.y",  //
-                                                                 "layers.2.attention.query",
-                                                                 "layers.2.attention.key",
-                                                                 "layers.2.attention.value",
-                                                                 "layers.2.attention.out",
-                                                                 "layers.2.feed_forward.h",
-                                                                 "layers.2.feed_forward.router.probabilities",
-                                                                 "layers.2.feed_forward.combined",
-                                                                 "layers.2.feed_forward.y",
-                                                                 "logits"});
+  CHECK(names(recorder, Phase::forward) == std::vector<std::string>{"tok_embeddings",
+                                                                    "layers.0.attention.query",
+                                                                    "layers.0.attention.key",
+                                                                    "layers.0.attention.value",
+                                                                    "layers.0.attention.out",
+                                                                    "layers.0.feed_forward.h",
+                                                                    "layers.0.feed_forward.y",  //
+                                                                    "layers.1.attention.query",
+                                                                    "layers.1.attention.key",
+                                                                    "layers.1.attention.value",
+                                                                    "layers.1.attention.out",
+                                                                    "layers.1.feed_forward.h",
+                                                                    "layers.1.feed_forward.router.probabilities",
+                                                                    "layers.1.feed_forward.combined",
+                                                                    "layers.1.feed_forward.y",  //
+                                                                    "layers.2.attention.query",
+                                                                    "layers.2.attention.key",
+                                                                    "layers.2.attention.value",
+                                                                    "layers.2.attention.out",
+                                                                    "layers.2.feed_forward.h",
+                                                                    "layers.2.feed_forward.router.probabilities",
+                                                                    "layers.2.feed_forward.combined",
+                                                                    "layers.2.feed_forward.y",
+                                                                    "logits"});
   std::vector<std::string> backward;
   for (const char* layer : {"layers.2", "layers.1", "layers.0"})
     for (const char* tensor : {".attention.query", ".attention.key", ".attention.value", ".attention.x"})
       backward.push_back(std::string(layer) + tensor);
-  CHECK(names(trace, Phase::backward) == backward);
-  const auto& first = trace.records().front();
-  CHECK(first.shape == Shape{16, 32});
+  CHECK(names(recorder, Phase::backward) == backward);
+  const auto& first = recorder.records().front();
+  CHECK(first.whole == Shape{16, 32});
+  CHECK(first.box == TensorBox::whole(first.whole));
   CHECK(first.dtype == DType::f32);
-  for (const auto& r : trace.records()) {
+  for (const auto& r : recorder.records()) {
     INFO(r.name);
-    CHECK(r.norm > 0);
+    CHECK(std::ranges::any_of(r.values, [](std::byte b) { return b != std::byte{0}; }));
+    CHECK(r.values.size() == static_cast<std::size_t>(r.box.count()) * sizeof(float));
   }
 }
 
-TEST_CASE("two runs leave equal traces, and a run that is not observed is the same run") {
-  Memory<Cpu> memory;
-  Trace traces[2] = {Trace(memory), Trace(memory)};
+TEST_CASE("chunks of logits lie one after another, micro-batch by micro-batch") {
+  Config c = config_of("debugmodel");
+  c.training.seq_len = 300;
+  c.training.global_batch_size = 4;
+  Trainer<ModelOf<Recipe<Family<ManyWords>>, Cpu, float>> trainer(c);
+  Recorder recorder;
+  trainer.observe(&recorder);
+  auto loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
+  trainer.step(loader.next());
+  std::vector<std::pair<index_t, index_t>> rows;
+  for (const auto& r : recorder.records())
+    if (r.name == "logits") {
+      CHECK(r.whole == Shape{1200, 128});
+      rows.emplace_back(r.box.offset[0], r.box.extent[0]);
+    }
+  CHECK(rows == std::vector<std::pair<index_t, index_t>>{{0, 300}, {300, 300}, {600, 300}, {900, 300}});
+}
+
+TEST_CASE("two runs leave equal records, and a run that is not observed is the same run") {
+  Recorder records[2];
   Run a("moe"), b("moe"), alone("moe");
-  a.trainer.observe(&traces[0]);
-  b.trainer.observe(&traces[1]);
+  a.trainer.observe(&records[0]);
+  b.trainer.observe(&records[1]);
   for (int i = 0; i < 2; ++i) {
     a.step();
     b.step();
     alone.step();
   }
-  REQUIRE(traces[0].records().size() == traces[1].records().size());
-  for (std::size_t i = 0; i < traces[0].records().size(); ++i) {
-    INFO(traces[0].records()[i].name);
-    CHECK(traces[0].records()[i].name == traces[1].records()[i].name);
-    CHECK(traces[0].records()[i].norm == traces[1].records()[i].norm);
+  REQUIRE(records[0].records().size() == records[1].records().size());
+  for (std::size_t i = 0; i < records[0].records().size(); ++i) {
+    INFO(records[0].records()[i].name);
+    CHECK(records[0].records()[i].name == records[1].records()[i].name);
+    CHECK(records[0].records()[i].values == records[1].records()[i].values);
   }
   CHECK(a.trainer.result().loss == alone.trainer.result().loss);
   CHECK(a.trainer.result().grad_norm == alone.trainer.result().grad_norm);
   CHECK(a.trainer.memory().high_water() == alone.trainer.memory().high_water());
-  traces[0].clear();
+  records[0].clear();
   a.trainer.observe(nullptr);
   a.step();
-  CHECK(traces[0].records().empty());
+  CHECK(records[0].records().empty());
 }
 
 TEST_CASE("the finder names the first tensor that is not finite") {
@@ -165,18 +194,22 @@ TEST_CASE("the finder finds what becomes infinite in backward") {
 TEST_CASE("observers read rows that lie apart, and skip what is not of floating point") {
   Memory<Cpu> memory;
   Cpu::Queue queue;
-  Trace trace(memory);
+  Recorder recorder;
   NonFiniteFinder<Cpu> finder(memory);
   const std::vector<double> apart{3, NAN, 4, NAN};
   const std::vector<bf16> narrow{bf16(3), bf16(4)};
   const std::vector<std::int32_t> whole{3, 4};
-  trace.see(queue, observed(apart, {2, 1}, 2));
-  trace.see(queue, observed(narrow, {1, 2}, 2));
-  trace.see(queue, observed(whole, {1, 2}, 2));
-  CHECK(trace.records()[0].norm == 5);
-  CHECK(trace.records()[1].norm == 5);
-  CHECK(trace.records()[1].dtype == DType::bf16);
-  CHECK(trace.records()[2].norm == 0);
+  recorder.see(queue, observed(apart, {2, 1}, 2));
+  recorder.see(queue, observed(narrow, {1, 2}, 2));
+  recorder.see(queue, observed(whole, {1, 2}, 2));
+  REQUIRE(recorder.records().size() == 2);
+  const auto bytes = [](const auto& values) {
+    const auto raw = std::as_bytes(std::span(values));
+    return std::vector<std::byte>(raw.begin(), raw.end());
+  };
+  CHECK(recorder.records()[0].values == bytes(std::vector<double>{3, 4}));
+  CHECK(recorder.records()[1].values == bytes(narrow));
+  CHECK(recorder.records()[1].dtype == DType::bf16);
   CHECK_NOTHROW(finder.see(queue, observed(apart, {2, 1}, 2)));
   CHECK_NOTHROW(finder.see(queue, observed(whole, {1, 2}, 2)));
   const std::string error = error_of([&] { finder.see(queue, observed(apart, {2, 2}, 2)); });

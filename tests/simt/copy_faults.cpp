@@ -225,7 +225,20 @@ void multicast_to_nobody(const Params& p, Thread& ctx) {
   ptx::cluster_sync();
 }
 
+// Boxes.
+
+void begins_between_units(const Params& p, Thread& ctx) {
+  fill(ctx, ctx.shared().tile);
+  ptx::fence_async();
+  ctx.sync();
+  if (ctx.thread() == 0) ptx::store(p.out, &ctx.shared().tile[0], 3, 0), ptx::commit_stores(), ptx::wait_stores();
+}
+
 }  // namespace
+
+TEST_CASE("A box begins at a multiple of 16 bytes: a GPU stops with an illegal instruction where it does not") {
+  faults_with<begins_between_units>("multiples of 16 bytes");
+}
 
 TEST_CASE("Memory written by threads needs a fence before the copy engine or wgmma reads it") {
   faults_with<store_without_fence>("missing proxy fence");

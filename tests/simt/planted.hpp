@@ -1,5 +1,5 @@
-// Kernels with a fault planted in them, of the asynchronous instructions, and what they have in common: used by
-// simt/copy_faults.cpp and simt/warpgroup_faults.cpp.
+// Kernels with a fault planted in them, of the asynchronous instructions, and what they have in common. Read next:
+// simt/copy_faults.cpp, simt/warpgroup_faults.cpp.
 #pragma once
 
 #include <initializer_list>

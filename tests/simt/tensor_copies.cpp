@@ -119,7 +119,7 @@ TEST_CASE("Elements outside of the array load as zero, on every side") {
   const std::vector<bf16> x = numbers(10 * 24);
   const DeviceArray<bf16> array(queue, x);
   const auto map = tensor_map(array.get(), TensorMapShape<2>{{24, 10}, {24}, {16, 8}, Swizzle::none});
-  for (const int col : {-40, -16, -3, 0, 5, 9, 23, 24, 100})
+  for (const int col : {-40, -16, -8, 0, 8, 16, 24, 104})
     for (const int row : {-8, -7, 0, 3, 9, 10}) {
       std::vector<float> expected(16 * 8, 0.0f);
       for (int r = 0; r < 8; ++r)

@@ -1,4 +1,4 @@
-#include "ashlar/tensor/initializer.hpp"
+#include "ashlar/core/initializer.hpp"
 
 #include <vector>
 
@@ -96,4 +96,13 @@ TEST_CASE("a truncated normal has its moments and respects its cut") {
   CHECK(wide.variance == Approx(0.0004).epsilon(0.015));
   const Moments narrow = moments(Initializer::truncated_normal(1, 1e-3), 1000);  // drawn again to no avail: clamped
   CHECK(narrow.largest <= 1e-3);
+}
+
+TEST_CASE("a uniform has its moments and stays within its bound") {
+  const Moments m = moments(Initializer::uniform(0.25), many);
+  CHECK(m.mean == Approx(0).margin(1e-3));
+  CHECK(m.variance == Approx(0.25 * 0.25 / 3).epsilon(0.01));
+  CHECK(m.fourth == Approx(0.25 * 0.25 * 0.25 * 0.25 / 5).epsilon(0.015));
+  CHECK(m.largest <= 0.25);
+  CHECK(m.largest > 0.2499);
 }

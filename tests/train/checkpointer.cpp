@@ -191,8 +191,8 @@ TEST_CASE("What a run starts from") {
     Checkpointer checkpointer(trainer, loader);
     const bool loaded = checkpointer.load();
     bool moments = false;
-    for (std::size_t i = 0; i < trainer.optimizer().units().size(); ++i) {
-      const auto view = trainer.optimizer().state(i).exp_avg();
+    for (const auto& unit : trainer.optimizer().rule_units()) {
+      const auto view = unit.spans.front().states[0];
       for (index_t k = 0; k < view.count(); ++k) moments |= view.data()[k] != 0;
     }
     return std::tuple(loaded, trainer.step_count(), loader.cursor(), moments);
@@ -253,38 +253,72 @@ TEST_CASE("What a run starts from") {
   }
 }
 
+TEST_CASE("Bias corrections count the steps that the moments have seen, not those of the run") {
+  TemporaryFolder old, folder;
+  Config c = config_of(old.path());
+  c.lr_scheduler.warmup_steps = 0;
+  c.lr_scheduler.decay_ratio = 0.0;  // one rate for all steps
+  train<DenseModel>(c, 3);
+  CHECK(read_manifest(old.path() / "checkpoint/step-3").updates == 3);
+  // Weights and the data's place from a checkpoint, moments anew: whether it goes on as step 4 or begins as step 1.
+  const auto next_step = [&](bool goes_on) {
+    Config next = c;
+    next.job.dump_folder = folder.path().string();
+    next.checkpoint.initial_load_path = (old.path() / "checkpoint").string();
+    next.checkpoint.initial_load_model_only = false;
+    next.checkpoint.exclude_from_loading = {"optimizer"};
+    if (!goes_on) next.checkpoint.exclude_from_loading.push_back("train_state");
+    Trainer<DenseModel> trainer(next);
+    auto loader = trainer.loader(std::make_shared<RandomTokens>(1, 64));
+    Checkpointer checkpointer(trainer, loader);
+    CHECK(checkpointer.load());
+    trainer.step(loader.next());
+    CHECK(trainer.step_count() == (goes_on ? 4 : 1));
+    CHECK(trainer.update_count() == 1);
+    CHECK(checkpointer.save(trainer.step_count(), false, true));
+    return tensors_of(folder.path() / "checkpoint" / concat("step-", trainer.step_count()));
+  };
+  const Tensors going_on = next_step(true);
+  CHECK(read_manifest(folder.path() / "checkpoint/step-4").updates == 1);
+  std::filesystem::remove_all(folder.path() / "checkpoint");
+  check_alike(going_on, next_step(false));
+}
+
 TEST_CASE("Ranks wait for one that writes or reads for longer than a step may take") {
   TemporaryFolder folder;
   Config c = config_of(folder.path());
   c.parallelism.data_parallel_replicate_degree = 2;
-  LocalWorld::run(2,
-                  [&](Communicator world) {
-                    const Mesh mesh({.dp_replicate = 2, .dp_shard = 1}, world);
-                    Loader<HostBatch> loader(std::make_shared<TokenRows>(std::make_shared<RandomTokens>(1, 64), 8), 8,
-                                             world.rank(), 2);
-                    // Rank 0 owns everything, and is slow.
-                    std::vector<float> values(4, 1);
-                    StateRange range;
-                    range.layout = std::make_shared<const UnitLayout>(UnitLayout::of_whole("w", {4}));
-                    range.count = 4;
-                    range.owned = world.rank() == 0 ? 4 : 0;
-                    const auto slowly = [&](void* to, const void* from) {
-                      if (world.rank() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(400));
-                      std::memcpy(to, from, 16);
-                    };
-                    range.download = [&](void* host, index_t) { slowly(host, values.data()); };
-                    range.upload = [&](const void* host, index_t) { slowly(values.data(), host); };
-                    Checkpointer checkpointer(
-                        TrainerAccess{c, mesh, 8, {range}, {}, {}, {}, [] { return 3; }, [](std::int64_t) {}}, loader);
-                    CHECK(checkpointer.save(3, false));
-                    values.assign(4, 0);
-                    CHECK(checkpointer.load());
-                    CHECK(values == std::vector<float>(4, 1));
-                    // Afterwards it is as it was.
-                    if (world.rank() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(400));
-                    CHECK_THROWS_AS(world.barrier(), CommError);
-                  },
-                  {std::chrono::milliseconds(100)});
+  LocalWorld::run(
+      2,
+      [&](Communicator world) {
+        const Mesh mesh({.dp_replicate = 2, .dp_shard = 1}, world);
+        Loader<HostBatch> loader(std::make_shared<TokenRows>(std::make_shared<RandomTokens>(1, 64), 8), 8, world.rank(),
+                                 2);
+        // Rank 0 owns everything, and is slow.
+        std::vector<float> values(4, 1);
+        StateRange range;
+        range.layout = std::make_shared<const UnitLayout>(UnitLayout::of_whole("w", {4}));
+        range.count = 4;
+        range.owned = world.rank() == 0 ? 4 : 0;
+        const auto slowly = [&](void* to, const void* from) {
+          if (world.rank() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(400));
+          std::memcpy(to, from, 16);
+        };
+        range.download = [&](void* host, index_t) { slowly(host, values.data()); };
+        range.upload = [&](const void* host, index_t) { slowly(values.data(), host); };
+        Checkpointer checkpointer(
+            TrainerAccess{
+                c, mesh, 8, {range}, {}, {}, {}, [] { return 3; }, [] { return 3; }, [](std::int64_t, std::int64_t) {}},
+            loader);
+        CHECK(checkpointer.save(3, false));
+        values.assign(4, 0);
+        CHECK(checkpointer.load());
+        CHECK(values == std::vector<float>(4, 1));
+        // Afterwards it is as it was.
+        if (world.rank() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(400));
+        CHECK_THROWS_AS(world.barrier(), CommError);
+      },
+      {std::chrono::milliseconds(100)});
 }
 
 TEST_CASE("The last save may be weights alone, in another type") {

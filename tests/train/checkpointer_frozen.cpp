@@ -38,7 +38,8 @@ TEST_CASE("Frozen weights come from a base of any layout and type, and saves lea
   base.checkpoint.export_dtype = "bfloat16";
   train<DenseModel>(base, 6);
   const auto frozen = [](Config c) {
-    c.optimizer.groups = {{.names = "layers.*.w*", .rule = "Frozen"}, {.names = "*norm.weight", .rule = "Frozen"}};
+    c.optimizer.groups = {{.names = "layers.*.w*.weight", .rule = "Frozen"},
+                          {.names = "*norm.weight", .rule = "Frozen"}};
     return c;
   };
   for (const char* step : {"step-3", "step-6"}) {  // float with moments, bf16 without

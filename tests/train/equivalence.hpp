@@ -1,5 +1,5 @@
 // Layout equivalence: the same global batches on one rank and on any layout give the same losses and the same
-// parameters. Used by equivalence_dense.cpp and equivalence_moe.cpp.
+// parameters.
 #pragma once
 
 #include <cmath>

@@ -9,7 +9,7 @@ program=$(realpath "${1:?the program test_train}")
 page=$(cd "$(dirname "$0")/../.." && pwd)/docs/equivalence.md
 table=$(mktemp)
 trap 'rm -f "$table"' EXIT
-ASHLAR_EQUIVALENCE_TABLE=$table "$program" --filenames-as-tags "[#equivalence_dense],[#equivalence_moe]" || exit 1
+ASHLAR_EQUIVALENCE_TABLE=$table "$program" --filenames-as-tags "[#equivalence_dense],[#equivalence_moe],[#equivalence_kinds]" || exit 1
 
 if [ $checks = yes ]; then
   layouts() { grep '^|' "$1" | grep -v '^| \(model\|---\) ' | cut -d '|' -f 2-3 | sort; }
@@ -26,14 +26,15 @@ work is done, not what comes out. So the same global batches must give the same 
 layout, up to the order in which numbers are added. In double precision that order hardly matters, and a gradient that
 is scaled, reduced or masked wrongly shows at once.
 
-Each line compares five steps, on ranks as threads, with the same steps on one rank. *Loss* is the largest relative
+Each line compares five steps (four of the families), on ranks as threads, with the same steps on one rank. *Loss* is the largest relative
 difference of a step's loss; *parameters* the largest, over all tensors, of the norm of the difference over the norm.
 The tests refuse anything above 1e-10. Document ends fall at random places, and rows at once are half of a rank's rows
 where there are enough, so gradient accumulation takes part.
 
 The table is written by the tests themselves
 ([equivalence_dense.cpp](../tests/train/equivalence_dense.cpp),
-[equivalence_moe.cpp](../tests/train/equivalence_moe.cpp)):
+[equivalence_moe.cpp](../tests/train/equivalence_moe.cpp),
+[equivalence_kinds.cpp](../tests/train/equivalence_kinds.cpp)):
 
     tests/train/equivalence_table.sh build/test/tests/test_train
 

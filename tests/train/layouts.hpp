@@ -1,5 +1,4 @@
-// The tiny models and the layouts that equivalence is held on: every legal layout of 1, 2, 4 and 8 ranks. Used by
-// equivalence_dense.cpp, equivalence_moe.cpp and tests/bits.
+// The tiny models and the layouts that equivalence is held on: every legal layout of 1, 2, 4 and 8 ranks.
 #pragma once
 
 #include <algorithm>
@@ -8,9 +7,10 @@
 #include <vector>
 
 #include "ashlar/data/random_tokens.hpp"
+#include "ashlar/models/deepseek_v3/deepseek_v3.hpp"
 #include "ashlar/models/llama4/llama4.hpp"
+#include "ashlar/models/qwen3/qwen3.hpp"
 #include "ashlar/models/transformer.hpp"
-#include "ashlar/nn/attention/latent.hpp"
 #include "ashlar/train/trainer.hpp"
 
 namespace equivalence {
@@ -49,75 +49,74 @@ template <class D>
 struct Experts : Recipe<Family<TinyMoe>, Ffn<MoE<TopK<Sigmoid>>>, Parallel<fsdp * tp * ep>,
                         ActivationCheckpoint<None, Selective, Full>, Precision<F64, F32, Bf16>, On<D>> {};
 
-/// Llama 4's shape: two attentions and two feed-forwards, by a table.
-struct TinyAlternating : DecoderFamily<Llama4Sizes> {
+/// Llama 4: two attentions and two feed-forwards, by its table; norms, scales and weights before experts.
+struct TinyAlternating : Llama4 {
   static constexpr std::string_view name = "tiny_alternating";
-  using Attention = Llama4::Attention;
-  using FeedForward = Llama4::FeedForward;
-  static LayerKind layer(const Sizes& s, int l) { return Llama4::layer(s, l); }
   static std::span<const Flavor<Sizes>> flavors() {
-    static constexpr Flavor<Sizes> all[] = {
-        {"debugmodel",
-         {{.dim = 32,
-           .num_layers = 4,
-           .num_heads = 4,
-           .num_kv_heads = 2,
-           .vocab_size = 32,
-           .hidden_dim = 48,
-           .moe = {.num_experts = 4, .top_k = 1, .hidden_dim = 16, .num_shared_experts = 1}},
-          2,
-          4,
-          3}}};
+    static const Flavor<Sizes> all[] = {{"debugmodel", [] {
+                                           Sizes s;
+                                           s.dim = 32;
+                                           s.num_layers = 4;
+                                           s.num_heads = 4;
+                                           s.num_kv_heads = 2;
+                                           s.vocab_size = 32;
+                                           s.hidden_dim = 48;
+                                           s.moe = {4, 2, 16, 1};
+                                           s.moe.score_before_experts = true;
+                                           s.attention_chunk = 3;
+                                           s.length_norm = true;
+                                           s.query_scale_interval = 3;
+                                           s.rope_scaling = {RopeScaling::Kind::llama3, 4, 4};
+                                           return s;
+                                         }()}};
     return all;
   }
 };
-/// DeepSeek-V3's shape: latent attention, a dense layer before mixtures of experts.
-struct TinyLatent : DecoderFamily<> {
-  struct Sizes : DecoderSizes {
-    index_t rope_width() const { return 4; }
-    operator LatentSizes() const {  // NOLINT: implicit
-      LatentSizes s;
-      s.dim = dim;
-      s.num_heads = num_heads;
-      s.query_rank = 12;
-      s.key_value_rank = 8;
-      s.nope_dim = 4;
-      s.rope_dim = rope_width();
-      s.value_dim = 6;
-      return s;
-    }
-  };
+/// DeepSeek-V3: latent attention with YaRN, a dense layer before experts in groups.
+struct TinyLatent : DeepSeekV3 {
   static constexpr std::string_view name = "tiny_latent";
-  using Attention = Attn<Latent<BlockCausal>>;
-  using FeedForward = Ffn<SwiGlu, MoE<TopK<Sigmoid>>>;
-  static LayerKind layer(const Sizes& sizes, int l) { return {0, sizes.is_moe(l) ? 1 : 0}; }
   static std::span<const Flavor<Sizes>> flavors() {
-    static constexpr Flavor<Sizes> all[] = {
-        {"debugmodel",
-         {{.dim = 32,
-           .num_layers = 4,
-           .num_heads = 4,
-           .num_kv_heads = 4,
-           .vocab_size = 32,
-           .hidden_dim = 48,
-           .num_dense_layers = 1,
-           .moe = {.num_experts = 4, .top_k = 2, .hidden_dim = 16, .num_shared_experts = 1, .route_norm = true}}}}};
+    static const Flavor<Sizes> all[] = {{"debugmodel", [] {
+                                           Sizes s;
+                                           s.dim = 32;
+                                           s.num_layers = 4;
+                                           s.num_heads = s.num_kv_heads = 4;
+                                           s.vocab_size = 32;
+                                           s.hidden_dim = 48;
+                                           s.num_dense_layers = 1;
+                                           s.moe = {8, 2, 16, 1, true, 2.5};
+                                           s.moe.num_groups = 4;
+                                           s.moe.group_limit = 2;
+                                           s.query_rank = 12;
+                                           s.key_value_rank = 8;
+                                           s.nope_dim = s.rope_dim = 4;
+                                           s.value_dim = 6;
+                                           s.rope_scaling = {RopeScaling::Kind::yarn, 4, 4};
+                                           s.rope_scaling.mscale = s.rope_scaling.mscale_all_dim = 1;
+                                           return s;
+                                         }()}};
     return all;
   }
 };
-/// Qwen3's shape: norms of heads, halves that turn together, heads that do not fill dim.
-struct TinyNormed : DecoderFamily<> {
+/// Qwen3: norms of heads, halves that turn together, heads that do not fill dim; a dense layer, and experts under a
+/// balance loss.
+struct TinyNormed : Qwen3 {
   static constexpr std::string_view name = "tiny_normed";
-  using Attention = Attn<Grouped<Causal, Rope<Halves>, HeadNorm>>;
   static std::span<const Flavor<Sizes>> flavors() {
-    static constexpr Flavor<Sizes> all[] = {{"debugmodel",
-                                             {.dim = 32,
-                                              .num_layers = 4,
-                                              .num_heads = 4,
-                                              .num_kv_heads = 2,
-                                              .vocab_size = 32,
-                                              .hidden_dim = 48,
-                                              .head_dim = 12}}};
+    static const Flavor<Sizes> all[] = {{"debugmodel", [] {
+                                           Sizes s;
+                                           s.dim = 32;
+                                           s.num_layers = 4;
+                                           s.num_heads = 4;
+                                           s.num_kv_heads = 2;
+                                           s.vocab_size = 32;
+                                           s.hidden_dim = 48;
+                                           s.head_dim = 12;
+                                           s.num_dense_layers = 1;
+                                           s.moe = {4, 2, 16, 0, true, 1, 0};
+                                           s.moe.balance_loss_coeff = 0.1;
+                                           return s;
+                                         }()}};
     return all;
   }
 };

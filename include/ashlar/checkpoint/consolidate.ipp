@@ -6,11 +6,12 @@
 namespace ashlar::inline v0 {
 
 ASHLAR_ONCE Consolidated consolidate(OpenCheckpoint& from, const std::filesystem::path& target, DType type,
-                                     index_t at_once) {
+                                     index_t at_once, TensorIndex* base, double alpha) {
+  MergedWeights weights(from.index, base, alpha);
   std::vector<SafetensorsEntry> entries;
   std::uint64_t at = 0;
-  for (const auto& [name, tensor] : from.index.tensors()) {
-    if (is_optimizer_state(name)) continue;
+  for (const auto& [name, index] : weights.tensors()) {
+    const StoredTensor& tensor = index->find(name);
     // Before anything is made as large as a shape says: files must hold as much.
     index_t held = 0;
     for (const StoredTensor::Piece& piece : tensor.pieces) held += piece.box.count();
@@ -41,7 +42,7 @@ ASHLAR_ONCE Consolidated consolidate(OpenCheckpoint& from, const std::filesystem
           box.extent[0] = std::min(slices, outer - begin);
         }
         host.resize(static_cast<std::size_t>(box.count()) * size_of(e.dtype));
-        from.index.read(e.name, box, e.dtype, host.data());
+        weights.read(e.name, box, e.dtype, host.data());
         file.write(host.data(), host.size());
       }
     }

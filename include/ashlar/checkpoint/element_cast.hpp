@@ -1,5 +1,4 @@
 // Between the element types of a file and those of memory. Bytes in, bytes out: files align nothing.
-// Used by checkpoint/tensor_index.hpp, checkpoint/save.hpp and checkpoint/consolidate.hpp.
 #pragma once
 
 #include <cstring>

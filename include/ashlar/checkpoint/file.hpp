@@ -1,5 +1,5 @@
 // File: a POSIX file that reads at positions, writes in full and reaches the disk before it is closed; every failure is
-// an Error that names the file. Used by everything in checkpoint/. Read next: checkpoint/safetensors.hpp.
+// an Error that names the file. Read next: checkpoint/safetensors.hpp.
 #pragma once
 
 #include <fcntl.h>

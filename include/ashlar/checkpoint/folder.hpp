@@ -1,5 +1,5 @@
-// The folder of a run's checkpoints: step-<N>/ each. Which are complete, which is the newest, which go.
-// Used by train/checkpointer.hpp. Read next: checkpoint/manifest.hpp.
+// The folder of a run's checkpoints: step-<N>/ each. Which are complete, which is the newest, which go. Read next:
+// checkpoint/manifest.hpp.
 #pragma once
 
 #include <algorithm>

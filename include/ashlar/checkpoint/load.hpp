@@ -1,5 +1,5 @@
-// Loading: each rank fills its own ranges from whatever pieces a checkpoint has, on any layout and world size.
-// Used by train/checkpointer.hpp. Read next: checkpoint/tensor_index.hpp.
+// Loading: each rank fills its own ranges from whatever pieces a checkpoint has, on any layout and world size. Read
+// next: checkpoint/tensor_index.hpp.
 #pragma once
 
 #include <optional>

@@ -21,11 +21,12 @@ struct Manifest {
     std::uint64_t bytes = 0;
   };
 
-  std::int64_t step = 0;    // steps taken
-  std::int64_t tokens = 0;  // tokens trained on, over all ranks
-  std::int64_t cursor = 0;  // the loader's: rows read, over all ranks
-  bool model_only = false;  // weights and buffers alone: a run can't go on from here
-  std::string base;         // the checkpoint that has the frozen weights; empty: they are here
+  std::int64_t step = 0;     // steps taken
+  std::int64_t updates = 0;  // steps that the optimizer's states have seen
+  std::int64_t tokens = 0;   // tokens trained on, over all ranks
+  std::int64_t cursor = 0;   // the loader's: rows read, over all ranks
+  bool model_only = false;   // weights and buffers alone: a run can't go on from here
+  std::string base;          // the checkpoint that has the frozen weights; empty: they are here
   int world_size = 1;
   Degrees degrees = {1, 1, 1, 1, 1, 1};
   std::string config;  // the resolved configuration, JSON text

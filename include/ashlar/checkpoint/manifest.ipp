@@ -15,6 +15,7 @@ ASHLAR_ONCE std::string to_json(const Manifest& m) {
   const nlohmann::json root = {
       {"format_version", Manifest::newest_format},
       {"step", m.step},
+      {"updates", m.updates},
       {"tokens", m.tokens},
       {"loader", {{"cursor", m.cursor}}},
       {"model_only", m.model_only},
@@ -55,6 +56,7 @@ ASHLAR_ONCE Manifest parse_manifest(std::string_view text, const std::string& pa
       fail(concat(path, ": is of format ", format, "; this build reads formats up to ", Manifest::newest_format));
     Manifest m;
     m.step = number(root, "step");
+    m.updates = root.contains("updates") ? number(root, "updates") : m.step;  // absent in older ones
     m.tokens = number(root, "tokens");
     m.cursor = number(root.at("loader"), "cursor");
     m.model_only = root.at("model_only").get<bool>();

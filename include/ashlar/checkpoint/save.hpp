@@ -1,5 +1,5 @@
 // Saving: every rank writes the pieces it owns into a file of its own; when all have, rank 0 writes the manifest that
-// makes them a checkpoint. Used by train/checkpointer.hpp. Read next: checkpoint/load.hpp.
+// makes them a checkpoint. Read next: checkpoint/load.hpp.
 #pragma once
 
 #include <exception>

@@ -49,9 +49,6 @@ ASHLAR_ONCE std::uint64_t write_rank_file(const std::filesystem::path& path, std
 }
 
 }  // namespace detail
-}  // namespace ashlar::inline v0
-
-namespace ashlar::inline v0 {
 
 ASHLAR_ONCE void save_checkpoint(const std::filesystem::path& folder, std::span<const StateRange> ranges,
                                  Manifest manifest, Communicator world, std::optional<DType> type) {

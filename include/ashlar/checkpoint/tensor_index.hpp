@@ -1,5 +1,5 @@
 // TensorIndex: which part of which tensor stands where, over all files of a checkpoint; and reading any box of any
-// tensor from whatever pieces it was saved in. Used by checkpoint/load.hpp and checkpoint/consolidate.hpp.
+// tensor from whatever pieces it was saved in.
 #pragma once
 
 #include <algorithm>

@@ -31,8 +31,31 @@ class FakeBackend final : public HostBackend {
     if (send) reduce(advance(send, rank_ * count, type), receive, count, type, op);
     return {};
   }
-  inline Request all_to_all(AnyQueue, const void* send, std::span<const index_t> send_counts, void* receive,
-                            std::span<const index_t> receive_counts, DType type) override;
+  /// Every rank sends this one the block that this one sends itself, so with real buffers all receive_counts must equal
+  /// that block's (as they do where the counts were exchanged through the same communicator).
+  Request all_to_all(AnyQueue, const void* send, std::span<const index_t> send_counts, void* receive,
+                     std::span<const index_t> receive_counts, DType type) override {
+    const auto n = static_cast<std::size_t>(size_), me = static_cast<std::size_t>(rank_);
+    check(send_counts.size() == n && receive_counts.size() == n, "all_to_all needs one count a rank");
+    std::int64_t messages = 0, sent = 0;
+    index_t own = 0;  // where the own block begins
+    for (std::size_t r = 0; r < n; ++r) {
+      if (r < me) own += send_counts[r];
+      if (r == me || send_counts[r] == 0) continue;
+      ++messages;
+      sent += bytes(send_counts[r], type);
+    }
+    count_traffic(messages, sent);
+    if (!send || !receive) return {};
+    for (std::size_t r = 0; r < n; ++r) {
+      if (receive_counts[r] != send_counts[me])
+        fail(concat("a Fake rank receives from each rank what it sends itself, ", send_counts[me], " elements, not ",
+                    receive_counts[r]));
+      copy_elements(advance(receive, static_cast<index_t>(r) * send_counts[me], type), advance(send, own, type),
+                    send_counts[me], type);
+    }
+    return {};
+  }
   Request broadcast(AnyQueue, void*, index_t count, DType type, int root) override {
     check(root >= 0 && root < size_, "the root of a broadcast is a rank of the group");
     const bool last = (rank_ + 1) % size_ == root;
@@ -91,36 +114,7 @@ class FakeBackend final : public HostBackend {
   DType meta_float_;
 };
 
-/// Every rank sends this one the block that this one sends itself, so with real buffers all receive_counts must equal
-/// that block's (as they do where the counts were exchanged through the same communicator).
-inline Request FakeBackend::all_to_all(AnyQueue, const void* send, std::span<const index_t> send_counts, void* receive,
-                                       std::span<const index_t> receive_counts, DType type) {
-  const auto n = static_cast<std::size_t>(size_), me = static_cast<std::size_t>(rank_);
-  check(send_counts.size() == n && receive_counts.size() == n, "all_to_all needs one count a rank");
-  std::int64_t messages = 0, sent = 0;
-  index_t own = 0;  // where the own block begins
-  for (std::size_t r = 0; r < n; ++r) {
-    if (r < me) own += send_counts[r];
-    if (r == me || send_counts[r] == 0) continue;
-    ++messages;
-    sent += bytes(send_counts[r], type);
-  }
-  count_traffic(messages, sent);
-  if (!send || !receive) return {};
-  for (std::size_t r = 0; r < n; ++r) {
-    if (receive_counts[r] != send_counts[me])
-      fail(concat("a Fake rank receives from each rank what it sends itself, ", send_counts[me], " elements, not ",
-                  receive_counts[r]));
-    copy_elements(advance(receive, static_cast<index_t>(r) * send_counts[me], type), advance(send, own, type),
-                  send_counts[me], type);
-  }
-  return {};
-}
-
 }  // namespace detail
-}  // namespace ashlar::inline v0
-
-namespace ashlar::inline v0 {
 
 ASHLAR_ONCE Communicator Fake::world(int rank, int size, std::shared_ptr<FakeCounts> counts, DType meta_float) {
   check(size >= 1 && rank >= 0 && rank < size, "a rank is one of 0 .. size - 1");

@@ -6,65 +6,10 @@
 namespace ashlar::inline v0 {
 namespace detail {
 
-/// One member of a LocalGroup. Collectives are carried out by the last rank to call them, in rank order; send copies.
-class LocalBackend final : public HostBackend {
- public:
-  LocalBackend(std::shared_ptr<LocalGroup> group, int rank) : group_(std::move(group)), rank_(rank) {}
-
-  int rank() const override { return rank_; }
-  int size() const override { return static_cast<int>(group_->ranks.size()); }
-
-  Request all_reduce(AnyQueue, void* data, index_t count, DType type, Reduce op) override {
-    return post({Operation::Kind::all_reduce, count, type, op}, {data, data});
-  }
-  Request all_gather(AnyQueue, const void* send, void* receive, index_t count, DType type) override {
-    return post({Operation::Kind::all_gather, count, type}, {send, receive});
-  }
-  Request reduce_scatter(AnyQueue, const void* send, void* receive, index_t count, DType type, Reduce op) override {
-    return post({Operation::Kind::reduce_scatter, count, type, op}, {send, receive});
-  }
-  Request all_to_all(AnyQueue, const void* send, std::span<const index_t> send_counts, void* receive,
-                     std::span<const index_t> receive_counts, DType type) override {
-    const auto n = static_cast<std::size_t>(size());
-    check(send_counts.size() == n && receive_counts.size() == n, "all_to_all needs one count a rank");
-    return post(
-        {Operation::Kind::all_to_all, 0, type},
-        {send, receive, {send_counts.begin(), send_counts.end()}, {receive_counts.begin(), receive_counts.end()}});
-  }
-  Request broadcast(AnyQueue, void* data, index_t count, DType type, int root) override {
-    check(root >= 0 && root < size(), "the root of a broadcast is a rank of the group");
-    return post({Operation::Kind::broadcast, count, type, Reduce::sum, root}, {data, data});
-  }
-  Request barrier() override { return post({Operation::Kind::barrier}, {}); }
-
-  // inline: g++ would else put the class's table, and with it all of this, into every program.
-  inline Request send(AnyQueue, const void* data, index_t count, DType type, int peer, Channel channel) override;
-  inline Request receive(AnyQueue, void* data, index_t count, DType type, int peer, Channel channel) override;
-  inline std::shared_ptr<HostBackend> group(std::span<const int> ranks, std::string name) override;
-
-  std::chrono::milliseconds set_timeout(std::chrono::milliseconds timeout) override {
-    const std::lock_guard lock(group_->world->mutex);
-    return std::exchange(group_->rank_state(rank_).timeout, timeout);
-  }
-  void set_step(std::int64_t step) override {
-    const std::lock_guard lock(group_->world->mutex);
-    group_->rank_state(rank_).step = step;
-  }
-
- private:
-  struct Collective;
-  struct Receive;
-  Request post(const Operation& what, LocalOperation::Part part);
-  /// The rank's own timeout: only this thread writes it.
-  Clock::time_point deadline() const { return Clock::now() + group_->rank_state(rank_).timeout; }
-
-  std::shared_ptr<LocalGroup> group_;
-  int rank_;
-};
-
-struct LocalBackend::Collective final : Request::State {
-  Collective(std::shared_ptr<LocalGroup> group, int rank, Clock::time_point deadline,
-             std::shared_ptr<LocalOperation> operation)
+/// A collective that this rank has called.
+struct LocalCollective final : Request::State {
+  LocalCollective(std::shared_ptr<LocalGroup> group, int rank, Clock::time_point deadline,
+                  std::shared_ptr<LocalOperation> operation)
       : group_(std::move(group)), rank_(rank), deadline_(deadline), operation_(std::move(operation)) {}
 
   void wait(AnyQueue) override { group_->wait(rank_, *operation_, deadline_); }
@@ -81,15 +26,10 @@ struct LocalBackend::Collective final : Request::State {
   std::shared_ptr<LocalOperation> operation_;
 };
 
-ASHLAR_ONCE Request LocalBackend::post(const Operation& what, LocalOperation::Part part) {
-  check(what.count >= 0, "a communicator was asked for a negative count");
-  const Clock::time_point until = deadline();
-  return Request(std::make_shared<Collective>(group_, rank_, until, group_->post(rank_, what, std::move(part))));
-}
-
 /// A posted receive. The message is handed over by the sender's thread, and copied out by the receiver's in wait().
-struct LocalBackend::Receive final : Request::State {
-  Receive(std::shared_ptr<LocalGroup> group, int rank, Clock::time_point deadline, const Operation& what, void* target)
+struct LocalReceive final : Request::State {
+  LocalReceive(std::shared_ptr<LocalGroup> group, int rank, Clock::time_point deadline, const Operation& what,
+               void* target)
       : group_(std::move(group)), rank_(rank), deadline_(deadline), what_(what), target_(target) {}
 
   void wait(AnyQueue) override {
@@ -134,60 +74,108 @@ struct LocalBackend::Receive final : Request::State {
   void* target_;
 };
 
-inline Request LocalBackend::send(AnyQueue, const void* data, index_t count, DType type, int peer, Channel channel) {
-  const Operation what{Operation::Kind::send, count, type, Reduce::sum, peer, channel};
-  const auto* bytes = static_cast<const std::byte*>(data);
-  std::vector<std::byte> copy(bytes, bytes + static_cast<std::size_t>(count) * size_of(type));
-  const std::lock_guard lock(group_->world->mutex);
-  group_->check_alive(rank_, what);
-  LocalGroup::Line& line = group_->lines[{rank_, peer, channel}];
-  if (line.expected.empty()) {
-    line.sent.push_back(std::make_shared<LocalMessage>(LocalMessage{what, std::move(copy), true}));
-  } else {
-    *line.expected.front() = {what, std::move(copy), true};
-    line.expected.pop_front();
-    group_->world->changed.notify_all();
-  }
-  return {};
-}
+/// One member of a LocalGroup. Collectives are carried out by the last rank to call them, in rank order; send copies.
+class LocalBackend final : public HostBackend {
+ public:
+  LocalBackend(std::shared_ptr<LocalGroup> group, int rank) : group_(std::move(group)), rank_(rank) {}
 
-inline Request LocalBackend::receive(AnyQueue, void* data, index_t count, DType type, int peer, Channel channel) {
-  const Operation what{Operation::Kind::receive, count, type, Reduce::sum, peer, channel};
-  auto state = std::make_shared<Receive>(group_, rank_, deadline(), what, data);
-  const std::lock_guard lock(group_->world->mutex);
-  group_->check_alive(rank_, what);
-  LocalGroup::Line& line = group_->lines[{peer, rank_, channel}];
-  if (line.sent.empty()) {
-    state->message = line.expected.emplace_back(std::make_shared<LocalMessage>());
-  } else {
-    state->message = line.sent.front();
-    line.sent.pop_front();
-  }
-  return Request(std::move(state));
-}
+  int rank() const override { return rank_; }
+  int size() const override { return static_cast<int>(group_->ranks.size()); }
 
-inline std::shared_ptr<HostBackend> LocalBackend::group(std::span<const int> ranks, std::string name) {
-  std::vector<int> members;
-  for (int r : ranks) {
-    check(r >= 0 && r < size(), "a group is made of ranks of the group that it comes from");
-    members.push_back(group_->world_rank(r));
+  Request all_reduce(AnyQueue, void* data, index_t count, DType type, Reduce op) override {
+    return post({Operation::Kind::all_reduce, count, type, op}, {data, data});
   }
-  const auto me = std::ranges::find(ranks, rank_) - ranks.begin();
-  check(me < std::ssize(ranks), "a rank can't make a group that it does not belong to");
-  LocalWorldState& world = *group_->world;
-  const std::lock_guard lock(world.mutex);
-  group_->check_alive(rank_, {Operation::Kind::group});
-  LocalWorldState::Rendezvous& meeting = world.groups[{members, name}];
-  const std::size_t call = meeting.calls[group_->world_rank(rank_)]++;
-  if (call == meeting.groups.size())
-    meeting.groups.push_back(std::make_shared<LocalGroup>(LocalGroup{group_->world, members, std::move(name)}));
-  return std::make_shared<LocalBackend>(meeting.groups[call], static_cast<int>(me));
-}
+  Request all_gather(AnyQueue, const void* send, void* receive, index_t count, DType type) override {
+    return post({Operation::Kind::all_gather, count, type}, {send, receive});
+  }
+  Request reduce_scatter(AnyQueue, const void* send, void* receive, index_t count, DType type, Reduce op) override {
+    return post({Operation::Kind::reduce_scatter, count, type, op}, {send, receive});
+  }
+  Request all_to_all(AnyQueue, const void* send, std::span<const index_t> send_counts, void* receive,
+                     std::span<const index_t> receive_counts, DType type) override {
+    const auto n = static_cast<std::size_t>(size());
+    check(send_counts.size() == n && receive_counts.size() == n, "all_to_all needs one count a rank");
+    return post(
+        {Operation::Kind::all_to_all, 0, type},
+        {send, receive, {send_counts.begin(), send_counts.end()}, {receive_counts.begin(), receive_counts.end()}});
+  }
+  Request broadcast(AnyQueue, void* data, index_t count, DType type, int root) override {
+    check(root >= 0 && root < size(), "the root of a broadcast is a rank of the group");
+    return post({Operation::Kind::broadcast, count, type, Reduce::sum, root}, {data, data});
+  }
+  Request barrier() override { return post({Operation::Kind::barrier}, {}); }
+
+  Request send(AnyQueue, const void* data, index_t count, DType type, int peer, Channel channel) override {
+    const Operation what{Operation::Kind::send, count, type, Reduce::sum, peer, channel};
+    const auto* bytes = static_cast<const std::byte*>(data);
+    std::vector<std::byte> copy(bytes, bytes + static_cast<std::size_t>(count) * size_of(type));
+    const std::lock_guard lock(group_->world->mutex);
+    group_->check_alive(rank_, what);
+    LocalGroup::Line& line = group_->lines[{rank_, peer, channel}];
+    if (line.expected.empty()) {
+      line.sent.push_back(std::make_shared<LocalMessage>(LocalMessage{what, std::move(copy), true}));
+    } else {
+      *line.expected.front() = {what, std::move(copy), true};
+      line.expected.pop_front();
+      group_->world->changed.notify_all();
+    }
+    return {};
+  }
+  Request receive(AnyQueue, void* data, index_t count, DType type, int peer, Channel channel) override {
+    const Operation what{Operation::Kind::receive, count, type, Reduce::sum, peer, channel};
+    auto state = std::make_shared<LocalReceive>(group_, rank_, deadline(), what, data);
+    const std::lock_guard lock(group_->world->mutex);
+    group_->check_alive(rank_, what);
+    LocalGroup::Line& line = group_->lines[{peer, rank_, channel}];
+    if (line.sent.empty()) {
+      state->message = line.expected.emplace_back(std::make_shared<LocalMessage>());
+    } else {
+      state->message = line.sent.front();
+      line.sent.pop_front();
+    }
+    return Request(std::move(state));
+  }
+  std::shared_ptr<HostBackend> group(std::span<const int> ranks, std::string name) override {
+    std::vector<int> members;
+    for (int r : ranks) {
+      check(r >= 0 && r < size(), "a group is made of ranks of the group that it comes from");
+      members.push_back(group_->world_rank(r));
+    }
+    const auto me = std::ranges::find(ranks, rank_) - ranks.begin();
+    check(me < std::ssize(ranks), "a rank can't make a group that it does not belong to");
+    LocalWorldState& world = *group_->world;
+    const std::lock_guard lock(world.mutex);
+    group_->check_alive(rank_, {Operation::Kind::group});
+    LocalWorldState::Rendezvous& meeting = world.groups[{members, name}];
+    const std::size_t call = meeting.calls[group_->world_rank(rank_)]++;
+    if (call == meeting.groups.size())
+      meeting.groups.push_back(std::make_shared<LocalGroup>(LocalGroup{group_->world, members, std::move(name)}));
+    return std::make_shared<LocalBackend>(meeting.groups[call], static_cast<int>(me));
+  }
+
+  std::chrono::milliseconds set_timeout(std::chrono::milliseconds timeout) override {
+    const std::lock_guard lock(group_->world->mutex);
+    return std::exchange(group_->rank_state(rank_).timeout, timeout);
+  }
+  void set_step(std::int64_t step) override {
+    const std::lock_guard lock(group_->world->mutex);
+    group_->rank_state(rank_).step = step;
+  }
+
+ private:
+  Request post(const Operation& what, LocalOperation::Part part) {
+    check(what.count >= 0, "a communicator was asked for a negative count");
+    const Clock::time_point until = deadline();
+    return Request(std::make_shared<LocalCollective>(group_, rank_, until, group_->post(rank_, what, std::move(part))));
+  }
+  /// The rank's own timeout: only this thread writes it.
+  Clock::time_point deadline() const { return Clock::now() + group_->rank_state(rank_).timeout; }
+
+  std::shared_ptr<LocalGroup> group_;
+  int rank_;
+};
 
 }  // namespace detail
-}  // namespace ashlar::inline v0
-
-namespace ashlar::inline v0 {
 
 ASHLAR_ONCE void LocalWorld::run(int size, const std::function<void(Communicator)>& body, LocalOptions options) {
   check(size >= 1, "a world has at least one rank");

@@ -1,6 +1,5 @@
-// LocalGroup: where the threads of a Local group meet. Collectives pair up by sequence number, messages by
-// (source, destination, channel); whoever waits learns when a rank dies, ends or does not come.
-// Used by comm/local.hpp (read that next).
+// LocalGroup: where the threads of a Local group meet. Collectives pair up by sequence number, messages by (source,
+// destination, channel); whoever waits learns when a rank dies, ends or does not come. Read next: comm/local.hpp.
 #pragma once
 
 #include <condition_variable>

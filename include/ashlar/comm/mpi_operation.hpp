@@ -1,5 +1,5 @@
 // MpiOperation: a call under way over MPI, as stages of non-blocking MPI calls, and the context that drives all of a
-// rank's operations forward. Needs ASHLAR_WITH_MPI. Used by comm/mpi_backend.hpp (read that next).
+// rank's operations forward. Needs ASHLAR_WITH_MPI. Read next: comm/mpi_backend.hpp.
 #pragma once
 
 #include <mpi.h>
@@ -116,7 +116,23 @@ class MpiOperation final : public Request::State, public std::enable_shared_from
     if (!between_two()) call_ = group_->calls++;
   }
 
-  inline void wait(AnyQueue) override;
+  void wait(AnyQueue) override {
+    MpiContext& context = *group_->context;
+    const bool in_time = poll_mpi(deadline_, [&] {
+      if (!done_ && !context.broken) context.progress();
+      return done_ || context.broken;
+    });
+    if (done_) return;
+    if (in_time) throw CommError(error_start() + context.closed);
+    std::string reason = concat("timed out after ", timeout_.count(), " ms: ");
+    if (between_two())
+      reason += concat("rank ", group_->ranks[static_cast<std::size_t>(what_.peer)], " did not ",
+                       what_.kind == Operation::Kind::send ? "receive" : "send", " it");
+    else
+      reason += roll_call();
+    context.fail_all("the rank has failed before: " + to_string(what_) + " of group " + group_->name + " " + reason);
+    throw CommError(error_start() + reason);
+  }
   /// MPI still has the buffers: this rank can only end, and its launcher ends the others.
   void abandon() noexcept override {
     if (!done_) group_->context->fail_all(to_string(what_) + " was abandoned");
@@ -158,13 +174,62 @@ class MpiOperation final : public Request::State, public std::enable_shared_from
     group_->context->active.push_back(shared_from_this());
     return Request(shared_from_this());
   }
-  bool advance();
+  /// Returns whether the operation is done.
+  bool advance() {
+    try {
+      for (std::size_t i = 0; i < requests_.size(); ++i) {
+        MPI_Request& request = requests_[i];
+        if (request == MPI_REQUEST_NULL) continue;
+        int complete = 0;
+        MPI_Status status;
+        check_mpi(MPI_Test(&request, &complete, &status), "MPI_Test");
+        if (!complete) return false;
+        if (expected_[i] >= 0) check_received(status, expected_[i]);
+      }
+      if (turn_ >= 0 && static_cast<std::uint64_t>(turn_) != group_->next_turn) return false;
+      if (std::exchange(turn_, -1) >= 0) ++group_->next_turn;
+      requests_.clear();
+      expected_.clear();
+      if (auto finish = std::exchange(then, nullptr)) finish();
+    } catch (const CommError& e) {
+      group_->context->fail_all(e.what());
+      throw CommError(error_start() + e.what());
+    }
+    return done_ = requests_.empty();
+  }
 
  private:
   bool between_two() const { return what_.kind == Operation::Kind::send || what_.kind == Operation::Kind::receive; }
   std::string error_start() const { return comm_error_start(group_->context->rank, step_, group_->name, what_); }
-  void check_received(const MPI_Status& status, index_t expected) const;
-  std::string roll_call() const;
+  void check_received(const MPI_Status& status, index_t expected) const {
+    MPI_Count bytes = 0;
+    check_mpi(MPI_Get_elements_x(&status, MPI_BYTE, &bytes), "MPI_Get_elements_x");
+    const index_t count = static_cast<index_t>(bytes) / static_cast<index_t>(size_of(what_.type));
+    if (count == expected) return;
+    const std::string from = concat("rank ", group_->ranks[static_cast<std::size_t>(status.MPI_SOURCE)]);
+    throw CommError(concat("the message of ", from, " has ", count, " elements, not ", expected));
+  }
+  /// MPI can't say who is missing. So ranks that time out tell each other, and name those that they have not heard
+  /// from.
+  std::string roll_call() const {
+    const MpiContext& context = *group_->context;
+    const std::uint64_t key = (hash_name(group_->name) ^ call_ * 0x9E3779B97F4A7C15ull) >> 7;
+    const int tag = 1 + static_cast<int>(key % 32767);  // MPI promises tags up to 32767; 0 is for group()
+    std::vector<int> silent;
+    std::vector<MPI_Request> answers;
+    for (int r : group_->ranks) {
+      if (r == context.rank) continue;
+      silent.push_back(r);
+      MPI_Request sent = MPI_REQUEST_NULL;
+      MPI_Isend(nullptr, 0, MPI_BYTE, r, tag, context.control, &sent);
+      if (sent != MPI_REQUEST_NULL) MPI_Request_free(&sent);
+      MPI_Irecv(nullptr, 0, MPI_BYTE, r, tag, context.control, &answers.emplace_back(MPI_REQUEST_NULL));
+    }
+    const auto patience = std::min(timeout_, std::chrono::milliseconds(1000));
+    poll_answers(MpiClock::now() + patience, silent, answers, [] {});
+    return silent.empty() ? "all ranks wait for it (do they make the same calls in the same order?)"
+                          : rank_list(silent) + " did not answer";
+  }
 
   std::shared_ptr<MpiGroup> group_;
   Operation what_;
@@ -182,78 +247,6 @@ class MpiOperation final : public Request::State, public std::enable_shared_from
 
 inline void MpiContext::progress() {
   for (auto it = active.begin(); it != active.end();) it = (*it)->advance() ? active.erase(it) : std::next(it);
-}
-
-/// Returns whether the operation is done.
-inline bool MpiOperation::advance() {
-  try {
-    for (std::size_t i = 0; i < requests_.size(); ++i) {
-      MPI_Request& request = requests_[i];
-      if (request == MPI_REQUEST_NULL) continue;
-      int complete = 0;
-      MPI_Status status;
-      check_mpi(MPI_Test(&request, &complete, &status), "MPI_Test");
-      if (!complete) return false;
-      if (expected_[i] >= 0) check_received(status, expected_[i]);
-    }
-    if (turn_ >= 0 && static_cast<std::uint64_t>(turn_) != group_->next_turn) return false;
-    if (std::exchange(turn_, -1) >= 0) ++group_->next_turn;
-    requests_.clear();
-    expected_.clear();
-    if (auto finish = std::exchange(then, nullptr)) finish();
-  } catch (const CommError& e) {
-    group_->context->fail_all(e.what());
-    throw CommError(error_start() + e.what());
-  }
-  return done_ = requests_.empty();
-}
-
-inline void MpiOperation::wait(AnyQueue) {
-  MpiContext& context = *group_->context;
-  const bool in_time = poll_mpi(deadline_, [&] {
-    if (!done_ && !context.broken) context.progress();
-    return done_ || context.broken;
-  });
-  if (done_) return;
-  if (in_time) throw CommError(error_start() + context.closed);
-  std::string reason = concat("timed out after ", timeout_.count(), " ms: ");
-  if (between_two())
-    reason += concat("rank ", group_->ranks[static_cast<std::size_t>(what_.peer)], " did not ",
-                     what_.kind == Operation::Kind::send ? "receive" : "send", " it");
-  else
-    reason += roll_call();
-  context.fail_all("the rank has failed before: " + to_string(what_) + " of group " + group_->name + " " + reason);
-  throw CommError(error_start() + reason);
-}
-
-inline void MpiOperation::check_received(const MPI_Status& status, index_t expected) const {
-  MPI_Count bytes = 0;
-  check_mpi(MPI_Get_elements_x(&status, MPI_BYTE, &bytes), "MPI_Get_elements_x");
-  const index_t count = static_cast<index_t>(bytes) / static_cast<index_t>(size_of(what_.type));
-  if (count == expected) return;
-  const std::string from = concat("rank ", group_->ranks[static_cast<std::size_t>(status.MPI_SOURCE)]);
-  throw CommError(concat("the message of ", from, " has ", count, " elements, not ", expected));
-}
-
-/// MPI can't say who is missing. So ranks that time out tell each other, and name those that they have not heard from.
-inline std::string MpiOperation::roll_call() const {
-  const MpiContext& context = *group_->context;
-  const std::uint64_t key = (hash_name(group_->name) ^ call_ * 0x9E3779B97F4A7C15ull) >> 7;
-  const int tag = 1 + static_cast<int>(key % 32767);  // MPI promises tags up to 32767; 0 is for group()
-  std::vector<int> silent;
-  std::vector<MPI_Request> answers;
-  for (int r : group_->ranks) {
-    if (r == context.rank) continue;
-    silent.push_back(r);
-    MPI_Request sent = MPI_REQUEST_NULL;
-    MPI_Isend(nullptr, 0, MPI_BYTE, r, tag, context.control, &sent);
-    if (sent != MPI_REQUEST_NULL) MPI_Request_free(&sent);
-    MPI_Irecv(nullptr, 0, MPI_BYTE, r, tag, context.control, &answers.emplace_back(MPI_REQUEST_NULL));
-  }
-  const auto patience = std::min(timeout_, std::chrono::milliseconds(1000));
-  poll_answers(MpiClock::now() + patience, silent, answers, [] {});
-  return silent.empty() ? "all ranks wait for it (do they make the same calls in the same order?)"
-                        : rank_list(silent) + " did not answer";
 }
 
 }  // namespace ashlar::inline v0::detail

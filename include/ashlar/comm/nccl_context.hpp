@@ -1,6 +1,6 @@
 // NcclContext: what one rank has on its GPU for NCCL. Its lines (a stream and an NCCL communicator each), its
-// operations under way, and the watchdog that ends them when they take too long. Needs ASHLAR_WITH_NCCL. Used by
-// comm/nccl_backend.hpp (read that next).
+// operations under way, and the watchdog that ends them when they take too long. Needs ASHLAR_WITH_NCCL. Read next:
+// comm/nccl_backend.hpp.
 #pragma once
 
 #include "ashlar/core/platform.hpp"

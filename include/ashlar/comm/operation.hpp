@@ -1,5 +1,5 @@
-// Operation: what a rank asked for when it called a communicator, comparable between ranks and readable in errors.
-// Used by the backends (comm/local.hpp, comm/mpi.hpp). Read next: comm/reduce.hpp.
+// Operation: what a rank asked for when it called a communicator, comparable between ranks and readable in errors. Read
+// next: comm/reduce.hpp.
 #pragma once
 
 #include <cstdint>

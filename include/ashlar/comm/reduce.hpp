@@ -1,5 +1,5 @@
-// Element-wise reduction of the ranks' buffers in rank order: the same bits on every backend and every rank.
-// Used by comm/local.hpp and comm/mpi.hpp. Read next: comm/local.hpp.
+// Element-wise reduction of the ranks' buffers in rank order: the same bits on every backend and every rank. Read next:
+// comm/local.hpp.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,4 @@
-// Request: a communicator's operation under way, on the queue of some device. Used by comm/communicator.hpp (read that
-// next).
+// Request: a communicator's operation under way, on the queue of some device. Read next: comm/communicator.hpp.
 #pragma once
 
 #include <exception>

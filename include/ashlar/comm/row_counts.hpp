@@ -1,4 +1,4 @@
-// RowCounts: how many rows each rank sends and receives in an all_to_all. Used by comm/communicator.hpp.
+// RowCounts: how many rows each rank sends and receives in an all_to_all.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// The world of a run on a device: ranks that exchange the device's memory, each on a device of its own. Used by
-// train/trainer.hpp, and by programs before they make a queue. Read next: comm/staged.hpp, comm/nccl.hpp.
+// The world of a run on a device: ranks that exchange the device's memory, each on a device of its own. Read next:
+// comm/staged.hpp, comm/nccl.hpp.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // Which values a configuration field takes: a range of numbers or a set of names, written as it is read aloud:
-// `at_least(2).or_exactly(0)`. Used by the field descriptions. Read next: config/field.hpp.
+// `at_least(2).or_exactly(0)`. Read next: config/field.hpp.
 #pragma once
 
 #include <algorithm>

@@ -1,6 +1,5 @@
 // The command line of a recipe's binary: subcommand, --config FILE, and a flag for each configuration field. About a
-// hundred lines over the field list, which already knows names, types and checks. Used by ashlar::main.
-// Read next: config/help.hpp.
+// hundred lines over the field list, which already knows names, types and checks. Read next: config/help.hpp.
 #pragma once
 
 #include <algorithm>

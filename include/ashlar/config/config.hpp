@@ -60,12 +60,15 @@ struct GroupOptions {
 };
 
 struct OptimizerConfig {
-  std::string name = "AdamW";
+  std::string name = "";
   double lr = 8e-4;
   double beta1 = 0.9;
   double beta2 = 0.95;
   double eps = 1e-8;
   double weight_decay = 0.1;
+  double momentum = 0.95;
+  bool nesterov = true;
+  std::string adjust_lr = "original";
   std::vector<GroupOptions> groups = {};
 };
 
@@ -111,6 +114,13 @@ struct CommConfig {
   int train_timeout_seconds = 100;
 };
 
+/// Adapters of low rank, in recipes with Weights<LowRank>.
+struct LoraConfig {
+  int rank = 8;
+  double alpha = 16;
+  std::vector<std::string> targets = {"*"};
+};
+
 struct GenerateConfig {
   std::string prompt = "";
   int tokens = 200;
@@ -131,6 +141,13 @@ struct PlanConfig {
   bool json = false;
 };
 
+struct DebugConfig {
+  std::string record = "";
+  std::string compare = "";
+  std::string layout = "";
+  double tolerance = 0;
+};
+
 /// Everything a subcommand reads, resolved: flags over the JSON file over these defaults.
 struct Config {
   JobConfig job = {};
@@ -144,8 +161,10 @@ struct Config {
   ActivationCheckpointConfig activation_checkpoint = {};
   ValidationConfig validation = {};
   CommConfig comm = {};
+  LoraConfig lora = {};
   GenerateConfig generate = {};
   PlanConfig plan = {};
+  DebugConfig debug = {};
   TokenizeConfig tokenize = {};
 };
 

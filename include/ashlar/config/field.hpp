@@ -109,15 +109,6 @@ Field& find_field(std::vector<Field>& all, std::string_view name, std::string_vi
 void check_text(const Field& field, std::string_view text, std::string_view origin);
 
 }  // namespace detail
-
-std::string_view type_name(const Field& field);
-
-std::string value_text(const Field& field);
-
-void check_value(const Field& field, std::string_view origin);
-
-void assign(Field& field, std::string_view text, std::string_view origin);
-
 }  // namespace ashlar::inline v0
 
 #if !ASHLAR_COMPILED

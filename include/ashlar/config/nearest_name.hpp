@@ -1,5 +1,5 @@
-// Which valid name was meant: edit distance, for messages about unknown keys, flags, subcommands and alternatives.
-// Used by the configuration's readers. Read next: config/check.hpp.
+// Which valid name was meant: edit distance, for messages about unknown keys, flags, subcommands and alternatives. Read
+// next: config/check.hpp.
 #pragma once
 
 #include <algorithm>

@@ -16,7 +16,7 @@ ASHLAR_ONCE std::vector<Field> fields(GroupOptions& group) {
 
 ASHLAR_ONCE FieldList fields(Config& config) {
   auto& [job, model, training, parallelism, optimizer, lr_scheduler, checkpoint, metrics, activation_checkpoint,
-         validation, comm, generate, plan, tokenize] = config;
+         validation, comm, lora, generate, plan, debug, tokenize] = config;
   FieldList list;
 
   list.section("job", "The run as a whole.");
@@ -105,7 +105,8 @@ ASHLAR_ONCE FieldList fields(Config& config) {
               .check = at_least(1)});
 
   list.section("optimizer", "How gradients change weights.");
-  list.field("name", &optimizer.name, {.meaning = "the update rule", .check = one_of({"AdamW"})});
+  list.field("name", &optimizer.name,
+             {.meaning = "the update rule of parameters in no group, one of those compiled in; empty: the first"});
   list.field("lr", &optimizer.lr, {.meaning = "base learning rate; lr_scheduler scales it", .check = at_least(0)});
   list.field("beta1", &optimizer.beta1, {.meaning = "decay of the gradients' mean", .check = at_least(0).below(1)});
   list.field("beta2", &optimizer.beta2,
@@ -113,8 +114,17 @@ ASHLAR_ONCE FieldList fields(Config& config) {
   list.field("eps", &optimizer.eps, {.meaning = "added to the root of the mean square", .check = above(0)});
   list.field(
       "weight_decay", &optimizer.weight_decay,
-      {.meaning = "share of a weight, times the learning rate, that each step takes away", .check = at_least(0)});
+      {.meaning = "share of a weight, times the learning rate, that each step takes away (Adam: that is added to its "
+                  "gradient)",
+       .check = at_least(0)});
 
+  list.field("momentum", &optimizer.momentum,
+             {.meaning = "decay of the gradients' mean in Muon", .check = at_least(0).below(1)});
+  list.field("nesterov", &optimizer.nesterov, {.meaning = "Muon looks one gradient ahead of its mean"});
+  list.field("adjust_lr", &optimizer.adjust_lr,
+             {.meaning = "what Muon multiplies the rate of a matrix [R, C] by: sqrt(max(1, R / C)), or 0.2 sqrt(max(R, "
+                         "C)), after which steps are as large as AdamW's",
+              .check = one_of({"original", "match_rms_adamw"})});
   list.field("groups", &optimizer.groups,
              {.meaning = "parameters with a rule, rate or decay of their own: names, rule, lr_factor, weight_decay; a "
                          "parameter is in the first group whose pattern its name matches"});
@@ -185,6 +195,14 @@ ASHLAR_ONCE FieldList fields(Config& config) {
   list.field("train_timeout_seconds", &comm.train_timeout_seconds,
              {.unit = "seconds", .meaning = "after the first step", .check = at_least(1)});
 
+  list.section("lora", "Adapters of low rank beside frozen weights, in recipes with Weights<LowRank>.");
+  list.field("rank", &lora.rank, {.meaning = "of each adapter", .check = at_least(1)});
+  list.field("alpha", &lora.alpha,
+             {.meaning = "what an adapter adds to its weight is multiplied by alpha / rank", .check = above(0)});
+  list.field("targets", &lora.targets,
+             {.meaning = "the projections that have adapters, by name; * stands for any characters, as in "
+                         "layers.*.attention.wq"});
+
   list.section("generate", "What the subcommand generate writes.");
   list.field("prompt", &generate.prompt, {.meaning = "the text to continue"});
   list.field("tokens", &generate.tokens,
@@ -201,6 +219,17 @@ ASHLAR_ONCE FieldList fields(Config& config) {
               .meaning = "size of the run; -1: the product of the degrees",
               .check = at_least(1).or_exactly(-1)});
   list.field("json", &plan.json, {.meaning = "print JSON in place of a table"});
+
+  list.section("debug", "What train compares with another run, tensor by tensor.");
+  list.field("record", &debug.record,
+             {.meaning = "train, and write every observed tensor, gradient and weight of each step into this folder"});
+  list.field("compare", &debug.compare,
+             {.meaning = "train beside a reference, and stop at the first tensor that differs: `layout`, a run on "
+                         "debug.layout in this process, or a folder that debug.record has filled"});
+  list.field("layout", &debug.layout, {.meaning = "degrees of the reference, such as `tp=2,pp=2`; empty: one rank"});
+  list.field("tolerance", &debug.tolerance,
+             {.meaning = "relative difference that is allowed; 0: by the compute type, 6e-8, 1.4e-3 or 0.35",
+              .check = at_least(0)});
 
   list.section("tokenize", "Between a text and a file of its tokens, for training.dataset_path.");
   list.field("tokenizer", &tokenize.tokenizer,

@@ -1,12 +1,13 @@
 // exp, sigmoid, square root, logarithm and cosine that a compiler can vectorise in plain loops, without fast-math flags
-// and without a vector library. Used by the Cpu operations (softmax, swiglu, attention, adamw) and by core/random.hpp.
-// Read next: core/loops.hpp.
+// and without a vector library. Read next: core/loops.hpp.
 #pragma once
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
+
+#include "ashlar/core/platform.hpp"
 
 namespace ashlar::inline v0 {
 
@@ -56,7 +57,7 @@ template <class A>
 
 /// The square root of x >= 0 within 1 ulp; infinity and NaN stay. std::sqrt may set errno, which keeps loops over it
 /// scalar unless the compiler is told that nobody looks.
-[[gnu::always_inline]] inline float fast_sqrt(float x) {
+[[gnu::always_inline]] ASHLAR_HOST_DEVICE float fast_sqrt(float x) {
   const auto bits = std::bit_cast<std::uint32_t>(x);
   // Numbers below 2^-100 are multiplied by 2^64, and their roots by 2^-32: the first guess wants a normal number.
   const std::uint32_t is_small = (bits - std::bit_cast<std::uint32_t>(0x1p-100f)) >> 31;
@@ -77,7 +78,7 @@ inline double fast_sqrt(double x) {
 }
 
 /// The natural logarithm of a normal x > 0, within 2 ulp or 1e-7, whichever is more.
-[[gnu::always_inline]] inline float fast_log(float x) {
+[[gnu::always_inline]] ASHLAR_HOST_DEVICE float fast_log(float x) {
   // x = 2^e m with m in [sqrt(1/2), sqrt(2)); log m = 2 atanh(s) with s = (m - 1) / (m + 1), |s| < 0.172.
   const auto bits = std::bit_cast<std::uint32_t>(x) - 0x3f3504f3u;
   const auto e = static_cast<float>(static_cast<std::int32_t>(bits) >> 23);
@@ -92,7 +93,7 @@ inline double fast_sqrt(double x) {
 }
 
 /// cos(2 pi t) for t in [0, 1], within 2e-7.
-[[gnu::always_inline]] inline float fast_cos_turns(float t) {
+[[gnu::always_inline]] ASHLAR_HOST_DEVICE float fast_cos_turns(float t) {
   // cos(2 pi t) = sin(pi / 2 - 2 pi |t - round(t)|), whose argument is within +-pi / 2: the Taylor series to z^11.
   const float distance = t - static_cast<float>(static_cast<std::int32_t>(t + 0.5f));
   const float nearest = std::bit_cast<float>(std::bit_cast<std::uint32_t>(distance) & 0x7fffffffu);

@@ -52,6 +52,11 @@
 #define ASHLAR_INSTANCE extern template
 #endif
 
+// ASHLAR_INSTANCES(function, arguments...): its instances in float and bf16, whatever template arguments come first.
+#define ASHLAR_INSTANCES(function, ...)                                                                            \
+  ASHLAR_INSTANCE decltype(function<__VA_ARGS__ __VA_OPT__(, ) float>) function<__VA_ARGS__ __VA_OPT__(, ) float>; \
+  ASHLAR_INSTANCE decltype(function<__VA_ARGS__ __VA_OPT__(, ) bf16>) function<__VA_ARGS__ __VA_OPT__(, ) bf16>
+
 // ASHLAR_ONCE stands before the definitions of an .ipp: inline where headers include it, nothing where it is compiled
 // once.
 #if ASHLAR_COMPILED == 2

@@ -1,6 +1,5 @@
 // Counter-based random numbers: a value depends on (key, index) alone, so any rank can draw any element of any tensor.
 // Philox 4x32-10: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
-// Used by initialisers, data order and sampling.
 #pragma once
 
 #include <array>
@@ -24,7 +23,7 @@ class RandomStream {
   constexpr RandomStream(std::uint64_t seed, std::uint64_t stream) : seed_(seed), stream_(stream) {}
 
   /// Four independent 32-bit words for this index.
-  [[gnu::always_inline]] constexpr std::array<std::uint32_t, 4> words(std::uint64_t index) const {
+  [[gnu::always_inline]] ASHLAR_HOST_DEVICE constexpr std::array<std::uint32_t, 4> words(std::uint64_t index) const {
     // Plain variables, so that a loop over indices vectorises.
     std::uint32_t c0 = lo(index), c1 = hi(index), c2 = lo(stream_), c3 = hi(stream_);
     std::uint32_t k0 = lo(seed_), k1 = hi(seed_);
@@ -50,12 +49,12 @@ class RandomStream {
     return static_cast<std::uint64_t>((static_cast<unsigned __int128>(bits(index)) * n) >> 64);
   }
   /// Standard normal (Box and Muller 1958), in the precision of float; |value| < 6.7.
-  [[gnu::always_inline]] float normal(std::uint64_t index) const {
+  [[gnu::always_inline]] ASHLAR_HOST_DEVICE float normal(std::uint64_t index) const {
     const auto w = words(index);
     return radius(w[0]) * fast_cos_turns(turns(w[1] >> 8));
   }
   /// Four of them, independent of each other, for little more than the price of one: the first is normal(index).
-  [[gnu::always_inline]] std::array<float, 4> normals(std::uint64_t index) const {
+  [[gnu::always_inline]] ASHLAR_HOST_DEVICE std::array<float, 4> normals(std::uint64_t index) const {
     const auto w = words(index);
     const float r0 = radius(w[0]), r1 = radius(w[2]);
     return {r0 * fast_cos_turns(turns(w[1] >> 8)), r0 * fast_cos_turns(turns(quarter_back(w[1] >> 8))),
@@ -63,18 +62,18 @@ class RandomStream {
   }
 
  private:
-  static constexpr std::uint32_t lo(std::uint64_t x) { return static_cast<std::uint32_t>(x); }
-  static constexpr std::uint32_t hi(std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); }
+  ASHLAR_HOST_DEVICE static constexpr std::uint32_t lo(std::uint64_t x) { return static_cast<std::uint32_t>(x); }
+  ASHLAR_HOST_DEVICE static constexpr std::uint32_t hi(std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); }
   // Of Box and Muller's: sqrt(-2 log u) with u in (0, 1), and an angle in turns. The sine is the cosine a quarter
   // before.
-  [[gnu::always_inline]] static float radius(std::uint32_t bits) {
+  [[gnu::always_inline]] ASHLAR_HOST_DEVICE static float radius(std::uint32_t bits) {
     const float u = (static_cast<float>(static_cast<std::int32_t>(bits >> 1)) + 0.5f) * 0x1p-31f;
     return fast_sqrt(-2.0f * fast_log(u));
   }
-  [[gnu::always_inline]] static float turns(std::uint32_t bits24) {
+  [[gnu::always_inline]] ASHLAR_HOST_DEVICE static float turns(std::uint32_t bits24) {
     return static_cast<float>(static_cast<std::int32_t>(bits24)) * 0x1p-24f;
   }
-  static constexpr std::uint32_t quarter_back(std::uint32_t bits24) { return (bits24 + 0xC00000u) & 0xFFFFFFu; }
+  ASHLAR_HOST_DEVICE static constexpr std::uint32_t quarter_back(std::uint32_t bits24) { return (bits24 + 0xC00000u) & 0xFFFFFFu; }
   static constexpr double to_unit(std::uint64_t x) { return (static_cast<double>(x >> 11) + 0.5) * 0x1p-53; }
 
   std::uint64_t seed_, stream_;

@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "ashlar/core/dtype.hpp"
+#include "ashlar/core/environment.hpp"
 #include "ashlar/core/strategy.hpp"
 
 namespace ashlar::inline v0 {
@@ -30,7 +31,7 @@ inline constexpr bool has_storage = true;
 template <says_storage D>
 inline constexpr bool has_storage<D> = D::has_storage;
 
-enum class Category { attention, feed_forward, parallel, checkpointing, precision, device, family };
+enum class Category { attention, feed_forward, weights, parallel, checkpointing, precision, device, family, optimizer };
 }  // namespace detail
 
 // ---- activation checkpointing (nn/context.hpp) ----
@@ -58,6 +59,12 @@ template <class... Kinds>
 struct Ffn {
   static constexpr auto category = detail::Category::feed_forward;
   static_assert(sizeof...(Kinds) > 0, "Ffn<> needs at least one feed-forward kind, as in Ffn<SwiGlu>.");
+};
+/// What the matrices of attention and feed-forward are: LowRank (nn/low_rank.hpp), or plain where nothing is said.
+template <class W>
+struct Weights {
+  static constexpr auto category = detail::Category::weights;
+  using type = W;
 };
 /// The strategies compiled in: `Parallel<fsdp * tp>`. Their degrees are run-time configuration.
 template <Strategies S>
@@ -143,8 +150,8 @@ template <class... P>
 struct Recipe {
   static_assert(
       (Policy<P> && ...),
-      "Recipe<...> takes policies only: Attn<>, Ffn<>, Parallel<>, ActivationCheckpoint<>, Precision<>, On<>, "
-      "Family<>; wrap a bare kind, as in Attn<Sdpa>.");
+      "Recipe<...> takes policies only: Attn<>, Ffn<>, Weights<>, Parallel<>, ActivationCheckpoint<>, Precision<>, "
+      "On<>, Family<>, Optimize<>; wrap a bare kind, as in Attn<Sdpa>.");
   template <detail::Category C, class Default>
   using pick = typename detail::Pick<C, Default, P...>::type;
   template <detail::Category C>
@@ -152,6 +159,7 @@ struct Recipe {
 
   static_assert(at_most_once<detail::Category::attention>, "Recipe<...> has two Attn<> policies; keep one.");
   static_assert(at_most_once<detail::Category::feed_forward>, "Recipe<...> has two Ffn<> policies; keep one.");
+  static_assert(at_most_once<detail::Category::weights>, "Recipe<...> has two Weights<> policies; keep one.");
   static_assert(at_most_once<detail::Category::parallel>,
                 "Recipe<...> has two Parallel<> policies; compose strategies in one, as in Parallel<fsdp * tp>.");
   static_assert(at_most_once<detail::Category::checkpointing>,
@@ -159,14 +167,19 @@ struct Recipe {
   static_assert(at_most_once<detail::Category::precision>,
                 "Recipe<...> has two Precision<> policies; list the types in one.");
   static_assert(at_most_once<detail::Category::device>, "Recipe<...> has two On<> policies; keep one.");
+  static_assert(at_most_once<detail::Category::optimizer>,
+                "Recipe<...> has two Optimize<> policies; list the rules in one.");
   static_assert(at_most_once<detail::Category::family>, "Recipe<...> has two Family<> policies; keep one.");
 
   /// Attn<...> and Ffn<...>, or Unsaid.
   using Attention = pick<detail::Category::attention, detail::Unsaid>;
   using FeedForward = pick<detail::Category::feed_forward, detail::Unsaid>;
+  using MatrixWeights = typename pick<detail::Category::weights, Weights<PlainWeights>>::type;
   static constexpr Strategies strategies = pick<detail::Category::parallel, Parallel<single>>::value;
   using Checkpointing = pick<detail::Category::checkpointing, ActivationCheckpoint<None>>;
   using ComputeTypes = pick<detail::Category::precision, Precision<F32>>;
+  /// Optimize<...> (optim/optimize.hpp), or Unsaid.
+  using Optimization = pick<detail::Category::optimizer, detail::Unsaid>;
   /// The device and the family themselves, or Unsaid.
   using Device = typename pick<detail::Category::device, detail::Unsaid>::type;
   using ModelFamily = typename pick<detail::Category::family, detail::Unsaid>::type;

@@ -1,4 +1,4 @@
-// How many threads the Cpu device uses. Ranks of one machine share its cores. Used by ashlar::main.
+// How many threads the Cpu device uses. Ranks of one machine share its cores.
 #pragma once
 
 #include <algorithm>

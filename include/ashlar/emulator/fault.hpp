@@ -28,7 +28,7 @@ struct Site {
   }
 };
 
-/// "rms_norm/cuda.cuh:41": the last two parts of the path, and the line.
+/// "ops/rms_norm/cuda.cuh:41": the last two parts of the path, and the line.
 inline std::string to_string(const Site& site) {
   std::string_view file = site.file;
   const auto last = file.rfind('/');

@@ -33,6 +33,9 @@ template <std::size_t Rank>
 Box box(const TensorMap& map, const std::array<int, Rank>& first, Site where) {
   if (map.rank != static_cast<int>(Rank))
     block().fault(concat("a copy with ", Rank, " coordinates by a map of ", map.rank, " dimensions"), where);
+  if (first[0] * map.element_bytes % 16 != 0)
+    block().fault(concat("a box that begins at column ", first[0], ": the copy engine wants multiples of 16 bytes"),
+                  where);
   return Box::of(map, first);
 }
 inline Box run(const void* global, int bytes, bool is_float = false) {
@@ -56,7 +59,7 @@ void store(const TensorMap& map, const void* from, const std::array<int, Rank>& 
 using detail::Site;
 using detail::Storing;
 
-// ptx/barrier.cuh
+// device/cuda/ptx/barrier.cuh
 
 inline std::uint32_t address(const void* p, Site where = Site::current()) {
   auto& block = detail::block();
@@ -104,7 +107,7 @@ inline void wait_cluster(Barrier& barrier, int parity, Site where = Site::curren
   wait(barrier, parity, where);
 }
 
-// ptx/bulk_copy.cuh
+// device/cuda/ptx/bulk_copy.cuh
 
 inline void prefetch(const TensorMap&) {}
 
@@ -185,7 +188,7 @@ void wait_stores(Site where = Site::current()) {
   detail::engines().copies.wait(detail::block(), Pending, true, where);
 }
 
-// ptx/control.cuh
+// device/cuda/ptx/control.cuh
 
 inline void fence_async() {
   auto& shared = detail::block().shared_memory();
@@ -249,7 +252,7 @@ inline void wait_previous_launch() {
 }
 inline void start_next_launch() {}
 
-// ptx/wgmma.cuh
+// device/cuda/ptx/wgmma.cuh
 
 inline void wgmma_fence(Site where = Site::current()) {
   detail::engines().warpgroup(where).fence();

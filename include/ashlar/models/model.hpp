@@ -27,6 +27,7 @@ struct StageSetup {
   index_t max_seq_len = 0;
   Keep keep = Keep::all;
   UnitOptions units;
+  LoraConfig lora = {};
   std::function<void(ParameterInfo&)> classify = {};  // see Declarations::classify_by
 };
 

@@ -1,5 +1,5 @@
-// What a stage holds for each micro-batch in flight: its arena and what its parts saved. Slots are reused, so that a steady
-// step allocates nothing. Used by models/stage.hpp.
+// What a stage holds for each micro-batch in flight: its arena and what its parts saved. Slots are reused, so that a
+// steady step allocates nothing.
 #pragma once
 
 #include <memory>

@@ -1,6 +1,6 @@
 // Stack: a run of blocks inside their units, forward and backward. A closed set of block kinds, and a list that says
-// which layer is which; it knows neither a decoder nor what flows through it. Used by models/stage.hpp. Read next:
-// models/stream.hpp, parallel/unit.hpp.
+// which layer is which; it knows neither a decoder nor what flows through it. Read next: models/stream.hpp,
+// parallel/unit.hpp.
 #pragma once
 
 #include <algorithm>

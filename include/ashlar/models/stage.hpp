@@ -1,6 +1,5 @@
 // Stage: a run of a model's layers, perhaps with what stands before them (embeddings) or behind (the output and its
-// loss), as one pipeline stage; one stage is the whole model. Used by train/trainer.hpp. Read next: models/stack.hpp,
-// models/model.hpp.
+// loss), as one pipeline stage; one stage is the whole model. Read next: models/stack.hpp, models/model.hpp.
 #pragma once
 
 #include <memory>
@@ -88,9 +87,15 @@ class Stage {
   /// After the optimizer: gathered parameters are stale, and routers rebalance.
   void finish_step() {
     for (Unit<E>* unit : units_) unit->invalidate();
+    std::vector<Communicator::ReduceView<D>> counts;
     blocks_.for_each_block([&](auto& block) {
-      if constexpr (requires { block.finish_step(setup_.queue, setup_.mesh.data_and_tensor()); })
-        block.finish_step(setup_.queue, setup_.mesh.data_and_tensor());
+      if constexpr (requires { block.take_counts(setup_.queue); })
+        if (const auto counted = block.take_counts(setup_.queue)) counts.push_back(counted);
+    });
+    if (!counts.empty())
+      setup_.mesh.data_and_tensor().template all_reduce_each<D>(setup_.queue, counts).wait(setup_.queue);
+    blocks_.for_each_block([&](auto& block) {
+      if constexpr (requires { block.finish_step(setup_.queue); }) block.finish_step(setup_.queue);
     });
   }
   /// [1]: the summed loss of this rank's rows in the step, where the stage has the output.
@@ -170,6 +175,7 @@ class Stage {
       return typename Declarations<E>::Place{mesh.coordinate(axis), mesh.degree(axis)};
     };
     Declarations<E> d(setup_.memory, setup_.queue, place(Axis::tp), place(Axis::ep));
+    d.adapt_by(setup_.lora);
     d.classify_by(setup_.classify);
     // The ends stay gathered for the step: the output is used last in forward and first in backward.
     const UnitOptions ends{false, false};

@@ -49,7 +49,8 @@ using DeviceOf = detail::Or<typename R::Device, Cpu>;
 
 /// Recipe R's model on device D in compute type T: what Trainer is a template over.
 template <AnyRecipe R, class D = DeviceOf<R>, class T = F32>
-struct ModelOf : detail::ModelOfFamily<detail::FamilyOf<R>, Environment<D, T, R::strategies>, R>::type {
+struct ModelOf
+    : detail::ModelOfFamily<detail::FamilyOf<R>, Environment<D, T, R::strategies, typename R::MatrixWeights>, R>::type {
   using Recipe = R;
 };
 
@@ -58,8 +59,8 @@ template <class... P>
 struct RecipeOf {
   static_assert(
       (Policy<P> && ...),
-      "Transformer<...> takes one recipe, or policies: Attn<>, Ffn<>, Parallel<>, ActivationCheckpoint<>, Precision<>, "
-      "On<>, Family<>; wrap a bare kind, as in Attn<Sdpa>.");
+      "Transformer<...> takes one recipe, or policies: Attn<>, Ffn<>, Weights<>, Parallel<>, ActivationCheckpoint<>, "
+      "Precision<>, On<>, Family<>, Optimize<>; wrap a bare kind, as in Attn<Sdpa>.");
   using type = Recipe<P...>;
 };
 template <AnyRecipe R>

@@ -1,5 +1,5 @@
 // Mixture of experts, top to bottom: router -> dispatch -> experts -> combine, beside a shared expert (Dai et al. 2024,
-// arXiv:2401.06066). Used by models/block.hpp. Read next: moe/router.hpp, moe/token_dispatcher.hpp, moe/experts.hpp.
+// arXiv:2401.06066). Read next: moe/router.hpp, moe/token_dispatcher.hpp, moe/experts.hpp.
 #pragma once
 
 #include <optional>
@@ -55,7 +55,7 @@ constexpr bool check_moe() {
   if constexpr (MayRoute<Router, E>)
     static_assert(RouterModule<typename Router::template Module<E>, E>,
                   "MoE<Router, ...>: the router's Module<E> lacks part of the interface: Saved, a constructor from "
-                  "(Declarations<E>, index_t dim, const MoeSizes&), route, backward and finish_step (see "
+                  "(Declarations<E>, index_t dim, const MoeSizes&), route, backward, take_counts and finish_step (see "
                   "ashlar/moe/router.hpp).");
   static_assert(
       HasModule<Experts, E>,
@@ -110,7 +110,10 @@ class MixtureOfExperts {
   };
 
   MixtureOfExperts(Declarations<E> d, index_t dim, const MoeSizes& sizes, double depth_std)
-      : router_(d, dim, sizes), dispatcher_(d, sizes.num_experts), experts_(d, dim, sizes, depth_std) {
+      : router_(d, dim, sizes),
+        dispatcher_(d, sizes.num_experts),
+        experts_(d, dim, sizes, depth_std),
+        weigh_before_(sizes.score_before_experts) {
     if (sizes.num_experts % d.degree(Axis::ep) != 0)
       throw ConfigError(concat("--parallelism.expert_parallel_degree ", d.degree(Axis::ep), " must divide the ",
                                sizes.num_experts, " experts"));
@@ -129,6 +132,7 @@ class MixtureOfExperts {
       D::fill_zero(c.queue, y.data(), static_cast<std::size_t>(y.count()) * sizeof(T));
     }
     saved.routed = router_.route(c, x, saved.router);
+    saved.routed.weigh_before = weigh_before_;
     const ExpertRows<E> rows = dispatcher_.dispatch(c, x, saved.routed, saved.dispatch);
     View out = experts_.forward(c, rows, saved.experts);
     dispatcher_.combine(c, out, saved.dispatch, y);
@@ -158,19 +162,25 @@ class MixtureOfExperts {
     auto dweights = c.template scratch<A>(saved.routed.weights.shape());
     View dout = dispatcher_.combine_backward(c, dy, saved.dispatch, dweights);
     View drows = experts_.backward(c, dout, saved.experts);
-    dispatcher_.dispatch_backward(c, drows, saved.dispatch, dx);
+    dispatcher_.dispatch_backward(c, drows, saved.x, saved.dispatch, dweights, dx);
     router_.backward(c, dweights, saved.router, dx);
     return dx;
   }
 
-  /// Once a step: moves the balancing bias. `group`: the ranks over which tokens were spread.
-  void finish_step(typename D::Queue& queue, Communicator group) { router_.finish_step(queue, group); }
+  /// How often each expert was chosen by this rank's tokens of the last step; only of routers that count.
+  auto expert_counts() const requires requires(const Router& r) { r.last_counts(); }
+  { return router_.last_counts(); }
+
+  /// Once a step, see RouterModule: what is to be summed over ranks, and then what is done with the sums.
+  auto take_counts(typename D::Queue& queue) { return router_.take_counts(queue); }
+  void finish_step(typename D::Queue& queue) { router_.finish_step(queue); }
 
  private:
   Router router_;
   Dispatcher dispatcher_;
   Experts experts_;
   std::optional<SwiGluFeedForward<E>> shared_;
+  bool weigh_before_;
 };
 
 }  // namespace ashlar::inline v0

@@ -17,12 +17,13 @@ struct ExpertRows {
 
 /// A dispatcher module, made of (declarations, number of experts in all) by a policy with a template Module<E> and a
 /// constant spreads_experts: whether experts are on other ranks too, as Parallel<... * ep> has them. Its members:
-/// - dispatch: the rows of x [N, dim] go to the experts. The rows are recomputable; the plan of who goes where is kept
-///   in Saved.
+/// - dispatch: the rows of x [N, dim] go to the experts, times the weights where routed.weigh_before. The rows are
+///   recomputable; the plan of who goes where is kept in Saved.
 /// - redispatch: makes the rows again by the plan.
-/// - combine: y [N, dim] += each token's weighted sum of its experts' rows.
-/// - combine_backward: the gradients of the experts' rows (returned, R rows) and of the weights [N, k].
-/// - dispatch_backward: dx [N, dim] += the gradient of x.
+/// - combine: y [N, dim] += each token's sum of its experts' rows, times the weights where not routed.weigh_before.
+/// - combine_backward: the gradient of the experts' rows (returned, R rows), and, if they were weighed, of the weights.
+/// - dispatch_backward: dx [N, dim] += the gradient of x, and, if it was weighed, that of the weights.
+/// One of the two writes dweights [N, k].
 template <class T, class E>
 concept DispatcherModule = requires(T t, Context<E>& c, typename E::ConstView x, const RoutedTokens<E>& routed,
                                     typename T::Saved& saved, typename E::View y,
@@ -32,7 +33,7 @@ concept DispatcherModule = requires(T t, Context<E>& c, typename E::ConstView x,
   { t.redispatch(c, x, saved) } -> std::same_as<ExpertRows<E>>;
   t.combine(c, x, saved, y);
   { t.combine_backward(c, x, saved, dweights) } -> std::same_as<typename E::View>;
-  t.dispatch_backward(c, x, saved, y);
+  t.dispatch_backward(c, x, x, saved, dweights, y);
 };
 
 }  // namespace ashlar::inline v0

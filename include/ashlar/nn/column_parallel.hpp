@@ -22,9 +22,9 @@ struct ColumnWeight {
 /// y_i = gather(x) W_i^T for N weights: wq, wk and wv; w1 and w3.
 template <class E, std::size_t N>
 class ColumnParallel {
-  static_assert(Weights<typename E::Weights, E>,
-                "Environment<..., W>: W lacks part of the interface of weights: Input, prepare and Projection (see "
-                "ashlar/nn/weights.hpp).");
+  static_assert(WeightsOf<typename E::Weights, E>,
+                "Weights<W> takes LowRank, or weights of your own with Input, prepare, Projection, trains and "
+                "needs_base (see ashlar/nn/weights.hpp).");
 
  public:
   using T = typename E::Compute;

@@ -168,6 +168,7 @@ class Context {
                           {rows.whole * micro_batches, across.whole},
                           {{rows.whole * micro_batch + rows.first, across.first}, {n, columns}},
                           place.sum_over,
+                          tensor_parallel.rank() > 0 && place.rows_over != Axis::tp && place.columns_over != Axis::tp,
                           micro_batch,
                           first_layer});
   }

@@ -1,4 +1,4 @@
-// Token embedding, its vocabulary cut over tp. Used by models/decoder.hpp.
+// Token embedding, its vocabulary cut over tp.
 #pragma once
 
 #include "ashlar/nn/sequence_parallel.hpp"
@@ -18,7 +18,9 @@ class Embedding {
   Embedding(Declarations<E> d, std::string_view name, index_t vocab_size, index_t dim,
             Initializer initializer = Initializer::normal(1))
       : dim_(dim), first_id_(vocab_size / d.degree(Axis::tp) * d.place(Axis::tp).coordinate) {
-    d.add(weight_, {concat(name, ".weight"), {vocab_size, dim}, initializer, {{Axis::tp, 0}}, false});
+    ParameterInfo info{concat(name, ".weight"), {vocab_size, dim}, initializer, {{Axis::tp, 0}}};
+    info.table = true;
+    d.add(weight_, std::move(info));
   }
 
   const Parameter<E>& weight() const { return weight_; }

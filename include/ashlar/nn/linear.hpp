@@ -36,6 +36,9 @@ class Linear {
     ops::matmul<T>(c.queue, x, ops::Transpose::no, weight_.value, ops::Transpose::yes, y);
   }
 
+  /// Of dy [N, out]: what the two products of backward read.
+  using Gradient = View<const T>;
+  Gradient gradient(Context<E>&, View<const T> dy) const { return dy; }
   /// dx [N, in] (+)= dy W.
   void input_gradient(Context<E>& c, View<const T> dy, View<T> dx, bool accumulate = false) const {
     ops::matmul<T>(c.queue, dy, ops::Transpose::no, weight_.value, ops::Transpose::no, dx, accumulate ? 1 : 0);

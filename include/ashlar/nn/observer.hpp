@@ -1,5 +1,6 @@
-// Observers see every named tensor as modules make it: the finder of non-finite values and the trace are two of them.
-// None is attached by default, and then none of this costs anything but a test of a null pointer.
+// Observers see every named tensor as modules make it, and know its place in the whole step's tensor of that name. None
+// is attached by default, and then none of this costs anything but a test of a null pointer. Read next:
+// report/observers.hpp.
 #pragma once
 
 #include <optional>
@@ -34,6 +35,7 @@ struct ObservedTensor {
   Shape whole = {};    // [rows, columns] of the step's tensor
   TensorBox box = {};  // this one's place in it
   std::optional<Axis> sum_over = {};
+  bool copy = false;        // another rank of tp, of a lower number, has the same
   index_t micro_batch = 0;  // of the step's, over all ranks that share the batch
   int first_layer = 0;      // of the pipeline stage: what the order of stages goes by
 };

@@ -37,7 +37,9 @@ class OutputLoss {
       : norm_(d, "norm", dim, eps),
         weight_(tied ? tied : &own_),
         first_id_(vocab_size / d.degree(Axis::tp) * d.place(Axis::tp).coordinate) {
-    if (!tied) d.add(own_, {"output.weight", {vocab_size, dim}, output_initializer(dim), {{Axis::tp, 0}}, false});
+    ParameterInfo info{"output.weight", {vocab_size, dim}, output_initializer(dim), {{Axis::tp, 0}}};
+    info.table = true;
+    if (!tied) d.add(own_, std::move(info));
   }
 
   /// Adds the summed loss of the micro-batch's valid tokens, each times its weight, to total[0] (unscaled; the same on
@@ -94,8 +96,8 @@ class OutputLoss {
   }
 
  private:
-  // A chunk's logits take about as much memory as eight rows of activations a token would; at least 256 rows. Chunks are
-  // of about the same size, a multiple of 64, so that none is a remainder for which products run slowly.
+  // A chunk's logits take about as much memory as eight rows of activations a token would; at least 256 rows. Chunks
+  // are of about the same size, a multiple of 64, so that none is a remainder for which products run slowly.
   index_t chunk_rows(index_t n) const {
     const index_t wanted = round_up(8 * n * weight_->value.dim(1) / weight_->value.dim(0) + 1, 256);
     return std::max<index_t>(1, std::min(n, round_up(ceil_div(n, ceil_div(std::max<index_t>(n, 1), wanted)), 64)));

@@ -1,5 +1,4 @@
-// RMSNorm as a module; the residual addition before it can be fused in. Used by models/block.hpp and
-// nn/output_loss.hpp.
+// RMSNorm as a module; the residual addition before it can be fused in.
 #pragma once
 
 #include "ashlar/nn/context.hpp"

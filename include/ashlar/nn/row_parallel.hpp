@@ -38,7 +38,7 @@ class RowParallel {
       dy = c.template stable<T>(dy);
     }
     const auto gradient = weight_.gradient(c, dy);
-    weight_.input_gradient(c, gradient, dx);
+    weight_.input_gradient(c, gradient, dx, false);
     weight_.weight_gradient(c, gradient, E::Weights::template prepare<E>(c, x));
   }
 

@@ -3,20 +3,13 @@
 #pragma once
 
 #include <concepts>
+#include <string_view>
 
 #include "ashlar/nn/linear.hpp"
 
 namespace ashlar::inline v0 {
 
 /// One weight in the compute type, multiplied as it is.
-template <class E>
-class PlainProjection : public Linear<E> {
- public:
-  using Gradient = typename E::ConstView;
-  using Linear<E>::Linear;
-  Gradient gradient(Context<E>&, typename E::ConstView dy) const { return dy; }
-};
-
 struct PlainWeights {
   template <class E>
   using Input = typename E::ConstView;
@@ -25,28 +18,33 @@ struct PlainWeights {
     return x;
   }
   template <class E>
-  using Projection = PlainProjection<E>;
+  using Projection = Linear<E>;
+  static constexpr bool needs_base = false;
+  static bool trains(const ParameterInfo&) { return true; }
 };
 
-/// W, a struct of the environment E:
+/// What a recipe names in Weights<W>. Its members, for an environment E:
 /// - Input<E>, made by prepare(c, x) of rows x [N, in]: the left factor of the products of one input, prepared once for
 ///   several. A copy of views; what it needs is recomputable memory.
 /// - Projection<E>, one weight [out, in], constructed like Linear: forward(c, input, y) writes y [N, out]; in backward
 ///   gradient(c, dy) prepares dy, an operand of weight gradients, once for input_gradient(c, gradient, dx, accumulate),
-///   which writes or adds to dx [N, in], and weight_gradient(c, gradient, input).
+///   which writes or adds to dx [N, in], and weight_gradient(c, gradient, input);
+/// - trains(info), whether a parameter of a model with such weights is trained;
+/// - needs_base, whether a run must say where those are from that are not.
 template <class W, class E>
-concept Weights = requires(Context<E>& c, typename E::ConstView x, typename E::View y,
-                           typename W::template Projection<E>& p, const typename W::template Input<E>& input,
-                           const typename W::template Projection<E>::Gradient& dy) {
-  requires std::constructible_from < typename W::template Projection<E>, Declarations<E>, std::string_view, index_t,
-      index_t, LinearKind,
-  const Initializer& > ;
+concept WeightsOf = requires(Context<E>& c, Declarations<E> d, std::string_view name, index_t n, LinearKind kind,
+                             const Initializer& init, typename E::ConstView x, typename E::View y,
+                             typename W::template Projection<E>& p, const typename W::template Input<E>& input,
+                             const typename W::template Projection<E>::Gradient& dy, const ParameterInfo& info) {
+  {typename W::template Projection<E>(d, name, n, n, kind, init)};
   { W::template prepare<E>(c, x) } -> std::convertible_to<typename W::template Input<E>>;
   { p.out_dim() } -> std::convertible_to<index_t>;
   p.forward(c, input, y);
   { p.gradient(c, x) } -> std::convertible_to<typename W::template Projection<E>::Gradient>;
   p.input_gradient(c, dy, y, true);
   p.weight_gradient(c, dy, input);
+  { W::trains(info) } -> std::convertible_to<bool>;
+  { W::needs_base } -> std::convertible_to<bool>;
 };
 
 template <class E>

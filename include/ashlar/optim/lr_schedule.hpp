@@ -1,5 +1,5 @@
 // The learning rate as a pure function of the step: linear warm-up, constant, then a decay. It has no state, so a run
-// that is resumed or re-sharded goes on with the same rates. Used by the trainer. Read next: optim/adamw.hpp.
+// that is resumed or re-sharded goes on with the same rates. Read next: optim/rules/adamw.hpp.
 #pragma once
 
 #include <cmath>

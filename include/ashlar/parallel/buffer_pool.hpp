@@ -1,5 +1,4 @@
 // BufferPool: a few flat buffers that units borrow in turn, for gathered parameters and for gradients under way.
-// Used by parallel/unit.hpp.
 #pragma once
 
 #include <functional>

@@ -1,8 +1,8 @@
 // Unit: the parameters that are gathered, reduced and optimized together, one unit a block. It decides what happens
 // around a block: nothing on one rank, an all-reduce of gradients under ddp, gathers and reduce-scatters under fsdp,
 // both combined. Zhao et al. 2023, "PyTorch FSDP", arXiv:2304.11277. Modules can't tell the difference. In a step
-// nothing here waits for the queue: an exchange does (comm/staged.hpp), and on one rank there is none. Used by
-// models/decoder.hpp. Read next: tensor/unit_layout.hpp, optim/adamw.hpp.
+// nothing here waits for the queue: an exchange does (comm/staged.hpp), and on one rank there is none. Read
+// next: tensor/unit_layout.hpp, optim/rule.hpp.
 #pragma once
 
 #include <optional>
@@ -10,6 +10,7 @@
 #include "ashlar/comm/communicator.hpp"
 #include "ashlar/core/environment.hpp"
 #include "ashlar/ops/elementwise/elementwise.hpp"
+#include "ashlar/ops/initial_values/initial_values.hpp"
 #include "ashlar/parallel/buffer_pool.hpp"
 #include "ashlar/tensor/tensor.hpp"
 #include "ashlar/tensor/unit_layout.hpp"
@@ -253,30 +254,17 @@ class Unit {
     gradients_->release(std::exchange(gradient_slot_, -1));
     reducing_ = nullptr;
   }
-  // Draws the initial values of the flat range that begins at `begin`, in A, and rounds them to U.
+  // Draws the initial values of the flat range that begins at `begin`, on the device, in Acc<U>.
   template <class U>
   void draw(Queue& queue, std::uint64_t seed, index_t begin, TensorView<U, D> values) {
     if (!values) return;
-    constexpr bool in_place = std::is_same_v<D, Cpu> && std::is_same_v<U, A>;
-    std::vector<A> host;
-    std::vector<U> rounded;
     layout_.for_each_box(begin, begin + values.count(), [&](const Box& box) {
       const auto& info = layout_.entries()[box.parameter].info;
       const InitialValues initial(info.initializer, seed, info.name);
       U* const target = values.data() + (box.begin - begin);
-      A* drawn;
-      if constexpr (in_place) {
-        drawn = target;
-      } else {
-        host.resize(static_cast<std::size_t>(box.extent.count()));
-        drawn = host.data();
-      }
-      for_each_run(info.shape, box,
-                   [&](index_t logical, index_t local, index_t n) { initial.fill(logical, n, drawn + local); });
-      if constexpr (!in_place) {
-        rounded.assign(host.begin(), host.end());
-        D::upload(queue, target, rounded.data(), rounded.size() * sizeof(U));
-      }
+      for_each_run(info.shape, box, [&](index_t logical, index_t local, index_t n) {
+        ops::draw<U, D>(queue, initial, logical, {target + local, {n}});
+      });
     });
   }
   void bind_values(T* trained_values, T* frozen_values) {

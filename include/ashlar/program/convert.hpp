@@ -3,8 +3,8 @@
 #pragma once
 
 #include "ashlar/checkpoint/consolidate.hpp"
-#include "ashlar/core/platform.hpp"
 #include "ashlar/config/config.hpp"
+#include "ashlar/core/platform.hpp"
 
 namespace ashlar::inline v0 {
 
@@ -18,8 +18,9 @@ inline std::filesystem::path checkpoint_path(const Config& config) {
 }
 
 /// Writes <job.dump_folder>/model.safetensors from checkpoint_path(), of a folder of checkpoints from its newest, as
-/// checkpoint.export_dtype. Builds no model and needs one rank. Throws ConfigError where the path has no checkpoint,
-/// Error where it is damaged.
+/// checkpoint.export_dtype. Of a checkpoint that left its frozen weights in a base (checkpoint.base_path; where that is
+/// empty, the one that it names), writes the whole: base weights, with adapters added to them. Builds no model and
+/// needs one rank. Throws ConfigError where the path has no checkpoint, Error where it is damaged.
 Consolidated convert(const Config& config);
 
 }  // namespace ashlar::inline v0

@@ -9,6 +9,7 @@
 #include <new>
 #include <thread>
 
+#include "ashlar/comm/local.hpp"
 #include "ashlar/comm/mpi.hpp"
 #include "ashlar/comm/world.hpp"
 #include "ashlar/config/command_line.hpp"
@@ -17,6 +18,8 @@
 #include "ashlar/device/threads.hpp"
 #include "ashlar/models/debug_moe/debug_moe.hpp"
 #include "ashlar/models/transformer.hpp"
+#include "ashlar/nn/low_rank.hpp"
+#include "ashlar/program/compare.hpp"
 #include "ashlar/program/convert.hpp"
 #include "ashlar/program/generate.hpp"
 #include "ashlar/program/plan.hpp"
@@ -107,11 +110,40 @@ void generate_text(const Config& config) {
   std::fputc('\n', stdout);
 }
 
+/// What --debug.record and --debug.compare ask for. One rank makes the ranks that the degrees ask for, as threads.
+template <class M>
+void debug(const Config& config, Communicator world) {
+  const RunData data = open_data(config, sizes_of<M>(config).vocab_size, world);
+  const auto source = std::make_shared<const TokenRows>(data.train, config.training.seq_len);
+  const auto body = [&](Communicator ranks) {
+    take_device<typename M::Environment::Device>(ranks);
+    const MakeRun make = [&](const Config& c, Communicator w) { return observe_run<M>(c, std::move(w), source); };
+    if (!config.debug.record.empty()) {
+      const std::int64_t steps = record_run(config, ranks, make);
+      if (ranks.rank() == 0)
+        std::printf("%lld steps are in %s\n", static_cast<long long>(steps), config.debug.record.c_str());
+      return;
+    }
+    const Comparison result = compare_runs(config, ranks, make);
+    if (ranks.rank() != 0) return;
+    if (!result.difference.empty()) throw Error(result.difference);
+    std::printf("%s\n", to_string(result).c_str());
+  };
+  const int ranks = compared_ranks(config);
+  if (world.size() == 1 && ranks > 1)
+    LocalWorld::run(ranks, body);
+  else
+    body(world);
+}
+
 template <class R>
 void run(const CommandLine& line, Communicator world) {
   const bool all_ranks = line.subcommand == Subcommand::train || line.subcommand == Subcommand::evaluate;
   if (!all_ranks && world.size() > 1)
     throw ConfigError(concat(to_string(line.subcommand), " runs on one rank; start it without the launcher"));
+  for (const char* flag : {"lora.rank", "lora.alpha", "lora.targets"})
+    if (line.is_given(flag) && !R::MatrixWeights::needs_base)
+      throw ConfigError(concat("--", flag, " is of adapters, and this recipe has none; add Weights<LowRank> to it"));
   if (line.subcommand == Subcommand::convert) {
     const Consolidated made = convert(line.config);
     std::printf("%s\n", made.path.string().c_str());
@@ -126,6 +158,10 @@ void run(const CommandLine& line, Communicator world) {
     using M = ModelOf<R, DeviceOf<R>, T>;
     switch (line.subcommand) {
       case Subcommand::train: {
+        if (!line.config.debug.record.empty() || !line.config.debug.compare.empty()) {
+          debug<M>(line.config, world);
+          break;
+        }
         const StopSignals signals;
         train_loop<M>(line.config, world, [&] { return signals.requested(); });
         break;

@@ -72,14 +72,16 @@ using PlannedStrategies = Parallel<R::strategies.contains(ep) ? ddp * fsdp * tp 
 
 template <class R, class F>
 struct Planned {
-  using type = Recipe<Family<F>, AttentionOf<R>, FeedForwardOf<R>, PlannedStrategies<R>, typename R::Checkpointing>;
+  using type = Recipe<Family<F>, AttentionOf<R>, FeedForwardOf<R>, Weights<typename R::MatrixWeights>,
+                      PlannedStrategies<R>, typename R::Checkpointing, OptimizeOf<R>>;
 };
 template <class R, class F>
 requires requires {
   typename F::template Model<Environment<Meta, MetaFloat, single>, R>;
 }
 struct Planned<R, F> {
-  using type = Recipe<Family<F>, PlannedStrategies<R>, typename R::Checkpointing>;
+  using type = Recipe<Family<F>, Weights<typename R::MatrixWeights>, PlannedStrategies<R>, typename R::Checkpointing,
+                      OptimizeOf<R>>;
 };
 }  // namespace detail
 

@@ -4,16 +4,9 @@
 
 #include "ashlar/models/debug_moe/debug_moe.hpp"
 #include "ashlar/models/llama3/llama3.hpp"
-#include "ashlar/program/plan.hpp"
+#include "ashlar/program/plan_of.hpp"
 
 namespace ashlar::inline v0 {
-
-namespace detail {
-/// The model that plan_recipe plans for recipes of these policies with every checkpointing mode.
-template <Strategies S, class... P>
-using PlanOf =
-    ModelOf<PlannedRecipe<Recipe<P..., Parallel<S>, ActivationCheckpoint<None, Selective, Full>>>, Meta, MetaFloat>;
-}  // namespace detail
 
 ASHLAR_INSTANCE Plan make_plan<detail::PlanOf<single, Family<Llama3>, Attn<Sdpa>, Ffn<SwiGlu>>>(const Config&, DType);
 ASHLAR_INSTANCE Plan

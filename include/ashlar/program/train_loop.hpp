@@ -5,14 +5,14 @@
 
 #include <functional>
 
-#include "ashlar/train/checkpointer.hpp"
 #include "ashlar/program/data.hpp"
+#include "ashlar/program/validation.hpp"
+#include "ashlar/program/warm_up.hpp"
 #include "ashlar/report/matmul_rate.hpp"
 #include "ashlar/report/metrics.hpp"
 #include "ashlar/report/peak_memory.hpp"
 #include "ashlar/report/progress.hpp"
-#include "ashlar/program/validation.hpp"
-#include "ashlar/program/warm_up.hpp"
+#include "ashlar/train/checkpointer.hpp"
 
 namespace ashlar::inline v0 {
 
@@ -111,6 +111,7 @@ std::int64_t train_loop(const Config& config, Communicator world, const std::fun
       m.data_loading = rates.data_loading;
       m.tokens = checkpointer.tokens_seen();
       m.elapsed_seconds = elapsed;
+      m.experts = trainer.expert_load();
       if (validates) m.held_out_loss = validate(trainer, data.held_out, config.validation.steps);
       if (reports) {
         log->write(m);
@@ -123,12 +124,9 @@ std::int64_t train_loop(const Config& config, Communicator world, const std::fun
   if (stopped) note(concat("stopped after step ", trainer.step_count()));
   if (data.held_out && trainer.step_count() == steps) {
     const double loss = validate(trainer, data.held_out, -1);
-    if (reports && data.text)
-      progress.note(concat("held-out loss ", detail::fixed(loss, 4),
-                           " nats a byte; a byte bigram model of the same text has ",
-                           detail::fixed(Bigram(*data.text).loss(*data.held_out_text), 4)));
-    else if (reports)
-      progress.note(concat("held-out loss ", detail::fixed(loss, 4), " nats a token"));
+    std::optional<double> bigram;
+    if (data.text) bigram = Bigram(*data.text).loss(*data.held_out_text);
+    if (reports) progress.note(held_out_text(loss, bigram));
   }
   return trainer.step_count();
 }

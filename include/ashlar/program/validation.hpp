@@ -1,12 +1,13 @@
-// Validation: the mean loss on held-out text, and whether it was held out. Used by program/train_loop.hpp and by the
-// subcommand evaluate. Read next: data/text.hpp.
+// Validation: the mean loss on held-out text, and whether it was held out. Read next: data/text.hpp.
 #pragma once
 
+#include <optional>
+
 #include "ashlar/checkpoint/folder.hpp"
+#include "ashlar/config/json.hpp"
 #include "ashlar/core/platform.hpp"
 #include "ashlar/data/text.hpp"
 #include "ashlar/ops/cross_entropy/ignore_index.hpp"
-#include "ashlar/config/json.hpp"
 #include "ashlar/train/trainer.hpp"
 
 namespace ashlar::inline v0 {
@@ -35,6 +36,9 @@ double validate(Trainer<M>& trainer, const std::shared_ptr<const TokenSequence>&
   }
   return tokens > 0 ? loss / tokens : 0;
 }
+
+/// What a run says of its last held-out loss: of bytes, beside what a bigram model has on the same text.
+std::string held_out_text(double loss, std::optional<double> bigram_loss);
 
 /// A sentence for people where the run that made `checkpoint` held out less of its text than `config` does, so that the
 /// loss may be of text that it trained on; empty where it did not, or where the checkpoint does not say. One rank calls

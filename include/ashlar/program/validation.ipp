@@ -1,9 +1,17 @@
 // Definitions of validation.hpp: included by it, or compiled once (cmake/instances/host.cpp).
 #pragma once
 
+#include <fmt/core.h>
+
 #include "ashlar/program/validation.hpp"
 
 namespace ashlar::inline v0 {
+
+ASHLAR_ONCE std::string held_out_text(double loss, std::optional<double> bigram_loss) {
+  if (!bigram_loss) return fmt::format("held-out loss {:.4f} nats a token", loss);
+  return fmt::format("held-out loss {:.4f} nats a byte; a byte bigram model of the same text has {:.4f}", loss,
+                     *bigram_loss);
+}
 
 ASHLAR_ONCE std::string trained_on_note(const Config& config, const std::filesystem::path& checkpoint) {
   if (!is_complete(checkpoint)) return "";  // bare weights

@@ -1,5 +1,4 @@
-// What happens once in a process, at the first matrix product, happens while the model is built. Used by
-// program/train_loop.hpp.
+// What happens once in a process, at the first matrix product, happens while the model is built.
 #pragma once
 
 #include <thread>

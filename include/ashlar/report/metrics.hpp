@@ -1,9 +1,8 @@
 // What a run reports: one record for each logged step, and the file DIR/metrics.jsonl that keeps them, a JSON object a
-// line. Over restarts the file has one line a step. Used by the trainer on one rank. Read next: report/progress.hpp.
+// line. Over restarts the file has one line a step. Read next: report/progress.hpp.
 #pragma once
 
 #include <charconv>
-#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -14,8 +13,9 @@
 #include <string_view>
 #include <system_error>
 
-#include "ashlar/core/platform.hpp"
 #include "ashlar/core/error.hpp"
+#include "ashlar/core/platform.hpp"
+#include "ashlar/report/expert_load.hpp"
 
 namespace ashlar::inline v0 {
 
@@ -33,20 +33,10 @@ struct StepMetrics {
   std::int64_t tokens = 0;             // trained on since step 1, all ranks, restarts included
   double elapsed_seconds = 0;          // since this run began to build its model
   std::optional<double> held_out_loss = {};  // where this step was validated
+  std::optional<ExpertLoad> experts = {};    // of this step, in mixtures of experts
 };
 
 namespace detail {
-
-/// Appends `"name":value` with all digits of the value (the shortest text that reads back to it). JSON has no infinity
-/// and no NaN: null stands for them.
-template <class T>
-void append_json_number(std::string& line, std::string_view name, T value) {
-  line += concat(line.back() == '{' ? "\"" : ",\"", name, "\":");
-  if (std::isfinite(static_cast<double>(value)))
-    line += concat(value);
-  else
-    line += "null";
-}
 
 /// The step of a line that MetricsLog wrote; nothing for any other text. A torn line has no brace at its end, because
 /// the objects are flat.
@@ -61,7 +51,8 @@ inline std::optional<std::int64_t> step_of_line(std::string_view line) {
 
 }  // namespace detail
 
-/// One record as a line of JSON, without the line's end. "step" stands first.
+/// One record as a line of JSON, without the line's end. "step" stands first. Numbers have all digits (the shortest
+/// text that reads back to them); JSON has no infinity and no NaN: null stands for them.
 std::string to_json_line(const StepMetrics& m);
 
 /// The file DIR/metrics.jsonl. Each line reaches the operating system whole, in one unbuffered write, before write()

@@ -1,14 +1,15 @@
-// Two observers: the finder of the first tensor that is not finite, and a trace of every tensor's size and magnitude.
-// Attach with Trainer::observe. Read next: nn/observer.hpp.
+// Two observers: the finder of the first tensor that is not finite, and the recorder of all. Attach with
+// Trainer::observe. Read next: nn/observer.hpp, report/compare.hpp.
 #pragma once
 
-#include <cmath>
+#include <cstring>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ashlar/nn/observer.hpp"
 #include "ashlar/ops/elementwise/elementwise.hpp"
-#include "ashlar/ops/gradient_norm/gradient_norm.hpp"
 #include "ashlar/tensor/tensor.hpp"
 
 namespace ashlar::inline v0 {
@@ -49,48 +50,52 @@ class NonFiniteFinder final : public Observer<D> {
   Tensor<std::int32_t, D> count_;
 };
 
-/// Keeps a record of every tensor it sees, in order: what the compare of two runs is made of.
+/// A tensor that was observed, on the host.
+struct RecordedTensor {
+  std::string name;
+  Phase phase = Phase::forward;
+  DType dtype = DType::f32;
+  Shape whole;    // of the step's tensor
+  TensorBox box;  // this one's place in it
+  std::optional<Axis> sum_over;
+  bool copy = false;
+  index_t micro_batch = 0;
+  int first_layer = 0;
+  int order = 0;                  // of its name among the phase's of the pipeline stage
+  std::vector<std::byte> values;  // row-major
+};
+
+/// Keeps every tensor of floating point that it sees: what two runs are compared by.
 template <Device D>
-class TensorTrace final : public Observer<D> {
+class TensorRecorder final : public Observer<D> {
  public:
-  struct Record {
-    std::string name;
-    Phase phase;
-    DType dtype;
-    Shape shape;
-    double norm;  // L2; 0 for integers
-  };
-
-  explicit TensorTrace(Memory<D>& memory) : memory_(&memory), sum_(memory, {1}) {}
-
   void see(typename D::Queue& queue, const ObservedTensor& t) override {
-    sum_.zero(queue);
-    detail::with_rows<D>(t, [&]<class T>(TensorView<const T, D> rows) { add_squares(queue, rows); });
-    double squares = 0;
-    D::download(queue, &squares, sum_.data(), sizeof squares);
-    records_.push_back({std::string(t.name), t.phase, t.dtype, t.shape, std::sqrt(squares)});
+    if (t.dtype != DType::f32 && t.dtype != DType::f64 && t.dtype != DType::bf16) return;
+    auto& names = orders_[{t.phase, t.first_layer}];
+    const int order = names.try_emplace(std::string(t.name), static_cast<int>(names.size())).first->second;
+    records_.push_back({std::string(t.name), t.phase, t.dtype, t.whole, t.box, t.sum_over, t.copy, t.micro_batch,
+                        t.first_layer, order, packed(queue, t)});
   }
-  const std::vector<Record>& records() const { return records_; }
+  std::vector<RecordedTensor>& records() { return records_; }
   void clear() { records_.clear(); }
 
  private:
-  template <class T>
-  void add_squares(typename D::Queue& queue, TensorView<const T, D> rows) {
-    const index_t n = ops::sum_of_squares_workspace<D>(rows.count());
-    if (n > workspace_.count()) workspace_ = Tensor<double, D>(*memory_, {n});
-    if constexpr (std::is_same_v<T, bf16>) {
-      Tensor<float, D> wide(*memory_, {rows.count()});
-      ops::cast<bf16, float>(queue, rows, wide.view());
-      ops::sum_of_squares<float>(queue, TensorView<const float, D>(wide.view()), sum_.view(), workspace_.view());
-      D::synchronize(queue);
-    } else {
-      ops::sum_of_squares<T>(queue, rows, sum_.view(), workspace_.view());
-    }
+  // The rows without what lies between them.
+  static std::vector<std::byte> packed(typename D::Queue& queue, const ObservedTensor& t) {
+    const std::size_t width = size_of(t.dtype), columns = static_cast<std::size_t>(t.shape[-1]) * width,
+                      stride = static_cast<std::size_t>(t.row_stride) * width;
+    if (t.shape.count() == 0) return {};
+    const std::size_t rows = static_cast<std::size_t>(t.shape.count()) * width / columns;
+    std::vector<std::byte> values((rows - 1) * stride + columns);
+    D::download(queue, values.data(), t.data, values.size());
+    for (std::size_t r = 1; r < rows && stride > columns; ++r)
+      std::memmove(values.data() + r * columns, values.data() + r * stride, columns);
+    values.resize(rows * columns);
+    return values;
   }
 
-  Memory<D>* memory_;
-  Tensor<double, D> sum_, workspace_;
-  std::vector<Record> records_;
+  std::map<std::pair<Phase, int>, std::map<std::string, int>> orders_;
+  std::vector<RecordedTensor> records_;
 };
 
 }  // namespace ashlar::inline v0

@@ -1,6 +1,5 @@
 // The most memory that a run has held: of the device where it has its own, else of the process, as the operating system
-// counts it. Used by the trainer's metrics.
-// Read next: report/metrics.hpp.
+// counts it. Read next: report/metrics.hpp.
 #pragma once
 
 #include <charconv>

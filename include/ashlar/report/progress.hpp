@@ -1,18 +1,15 @@
 // The line that a person watches while a run trains: on a terminal one line that is written over, elsewhere a line a
-// report. Used by the trainer on one rank. Read next: program/signals.hpp.
+// report. Read next: program/signals.hpp.
 #pragma once
 
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <iterator>
 #include <string>
 #include <string_view>
 
-#include "ashlar/core/platform.hpp"
 #include "ashlar/core/error.hpp"
+#include "ashlar/core/platform.hpp"
 #include "ashlar/report/metrics.hpp"
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -21,38 +18,14 @@
 
 namespace ashlar::inline v0 {
 
-namespace detail {
-
-/// `value` with that many decimals ("4.1250"), as wide as it needs.
-inline std::string fixed(double value, int decimals) {
-  char buffer[352];  // the largest double has 309 digits before the point
-  return std::string(buffer, static_cast<std::size_t>(std::snprintf(buffer, sizeof buffer, "%.*f", decimals, value)));
-}
-
-}  // namespace detail
-
 /// A count rounded to a whole number, with a comma every three digits: "1,234,567".
 std::string grouped_text(double count);
 
 /// Bytes in the largest unit that leaves at least 1: "3.25 GiB".
-inline std::string bytes_text(std::int64_t bytes) {
-  constexpr std::string_view units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
-  auto amount = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  for (; amount >= 1024 && unit + 1 < std::size(units); ++unit) amount /= 1024;
-  return concat(detail::fixed(amount, unit == 0 ? 0 : 2), " ", units[unit]);
-}
+std::string bytes_text(std::int64_t bytes);
 
 /// A span of time in its two largest units: "12s", "3m05s", "2h07m", "4d11h"; "?" for what is not known.
-inline std::string duration_text(double seconds) {
-  if (!(seconds >= 0) || seconds > 1e12) return "?";
-  const auto whole = static_cast<std::int64_t>(seconds + 0.5);
-  const auto two_digits = [](std::int64_t n) { return concat(n < 10 ? "0" : "", n); };
-  if (whole < 60) return concat(whole, "s");
-  if (whole < 3600) return concat(whole / 60, "m", two_digits(whole % 60), "s");
-  if (whole < 86400) return concat(whole / 3600, "h", two_digits(whole / 60 % 60), "m");
-  return concat(whole / 86400, "d", two_digits(whole / 3600 % 24), "h");
-}
+std::string duration_text(double seconds);
 
 /// The line of one report. `seconds_per_step` is over the time since the previous report; it gives the time left.
 std::string progress_text(const StepMetrics& m, std::int64_t steps, double seconds_per_step);
@@ -90,15 +63,6 @@ class Progress {
   }
 
  private:
-  void show(const std::string& line) {
-    // \r: back to the line's beginning. ESC[?7l and ESC[?7h: wrap no long line, or the next \r would not reach its
-    // beginning. ESC[K: clear what a longer line before has left.
-    if (is_terminal_)
-      put(concat("\r\x1b[?7l", line, "\x1b[K\x1b[?7h"));
-    else
-      put(concat(line, "\n"));
-    open_ = is_terminal_;
-  }
   void put(std::string_view text) {
     std::fwrite(text.data(), 1, text.size(), out_);
     std::fflush(out_);

@@ -9,9 +9,10 @@
 #include <utility>
 #include <vector>
 
+#include "ashlar/config/config.hpp"
 #include "ashlar/core/strategy.hpp"
 #include "ashlar/core/tensor_view.hpp"
-#include "ashlar/tensor/initializer.hpp"
+#include "ashlar/core/initializer.hpp"
 #include "ashlar/tensor/memory.hpp"
 
 namespace ashlar::inline v0 {
@@ -31,6 +32,7 @@ struct ParameterInfo {
   bool expert = false;        // belongs to the experts' unit
   bool trainable = true;      // false: frozen, a value alone without master, gradient and state
   int group = 0;              // of the optimizer (optim/groups.hpp)
+  bool table = false;         // of rows by id, an embedding's or an output's, and not a matrix of a hidden layer
 };
 
 /// A parameter inside a module. Not movable: its unit holds its address. `value` is valid while the unit is acquired,
@@ -72,7 +74,7 @@ class Declarations {
 
   /// `memory` and `queue`: where modules make their buffers.
   Declarations(Memory<typename E::Device>& memory, typename E::Device::Queue& queue, Place tensor, Place expert)
-      : list_(std::make_shared<List>(List{&memory, &queue, tensor, expert, {}, {}, {}})) {}
+      : list_(std::make_shared<List>(List{&memory, &queue, tensor, expert, {}, {}, {}, {}})) {}
 
   /// classify(info) sees each declaration, under its full name, before anything is made of it: it may freeze the
   /// parameter and says which group it is in.
@@ -91,6 +93,12 @@ class Declarations {
   void add_buffer(std::string_view name, TensorView<typename E::Master, typename E::Device> values) {
     list_->buffers.push_back({path_ + std::string(name), values});
   }
+
+  /// What adapters are like, in a model that has them.
+  void adapt_by(const LoraConfig& lora) { list_->lora = lora; }
+  const LoraConfig& lora() const { return list_->lora; }
+  /// A name under the path.
+  std::string full_name(std::string_view name) const { return path_ + std::string(name); }
 
   Place place(Axis axis) const { return axis == Axis::tp ? list_->tp : axis == Axis::ep ? list_->ep : Place{}; }
   int degree(Axis axis) const { return place(axis).degree; }
@@ -128,6 +136,7 @@ class Declarations {
     std::function<void(ParameterInfo&)> classify;
     std::vector<Entry> entries;
     std::vector<Buffer> buffers;
+    LoraConfig lora;
   };
   std::shared_ptr<List> list_;
   std::string path_;

@@ -1,5 +1,5 @@
 // TensorBox: a box of a logical tensor, what two boxes share, and what one leaves of the other. Resharding is this and
-// nothing more. Used by tensor/unit_layout.hpp and checkpoint/tensor_index.hpp.
+// nothing more.
 #pragma once
 
 #include <algorithm>

@@ -51,8 +51,11 @@ class UnitLayout {
   /// within each class.
   UnitLayout(std::vector<Entry> entries, int shards);
 
-  /// One tensor that nobody shares.
-  static UnitLayout of_whole(std::string name, const Shape& shape);
+  /// One tensor of `shape`, of which this rank has a box.
+  static UnitLayout of_box(std::string name, const Shape& shape, const TensorBox& box);
+  static UnitLayout of_whole(std::string name, const Shape& shape) {
+    return of_box(std::move(name), shape, TensorBox::whole(shape));
+  }
 
   const std::vector<Entry>& entries() const { return entries_; }
   /// Elements in the flat range, padding included.

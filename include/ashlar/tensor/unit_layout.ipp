@@ -29,11 +29,11 @@ ASHLAR_ONCE UnitLayout::UnitLayout(std::vector<Entry> entries, int shards) : ent
   frozen_ = lay_out(false);
 }
 
-ASHLAR_ONCE UnitLayout UnitLayout::of_whole(std::string name, const Shape& shape) {
+ASHLAR_ONCE UnitLayout UnitLayout::of_box(std::string name, const Shape& shape, const TensorBox& box) {
   ParameterInfo info;
   info.name = std::move(name);
   info.shape = shape;
-  return UnitLayout({{std::move(info), shape, TensorBox::whole(shape).offset, 0, false}}, 1);
+  return UnitLayout({{std::move(info), box.extent, box.offset, 0, false}}, 1);
 }
 
 }  // namespace ashlar::inline v0

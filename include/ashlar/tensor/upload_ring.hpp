@@ -1,5 +1,4 @@
-// UploadRing: brings a step's inputs to the device without waiting for it. Used by train/trainer.hpp. Read next:
-// device/device.hpp (Staging).
+// UploadRing: brings a step's inputs to the device without waiting for it. Read next: device/device.hpp (Staging).
 #pragma once
 
 #include <cstring>

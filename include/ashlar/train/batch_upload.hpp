@@ -1,5 +1,4 @@
-// BatchUpload: a step's batch on its way to the device, without waiting for it. Used by train/trainer.hpp. Read next:
-// tensor/upload_ring.hpp.
+// BatchUpload: a step's batch on its way to the device, without waiting for it. Read next: tensor/upload_ring.hpp.
 #pragma once
 
 #include <optional>

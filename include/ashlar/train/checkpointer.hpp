@@ -1,5 +1,5 @@
 // Checkpointer: when a trainer's state is saved, what of it, and what a run starts from. Binds checkpoint/, which knows
-// flat ranges and files, to a Trainer and its Loader. Used by program/train_loop.hpp. Read next: checkpoint/save.hpp.
+// flat ranges and files, to a Trainer and its Loader. Read next: checkpoint/save.hpp.
 #pragma once
 
 #include <algorithm>
@@ -23,8 +23,9 @@ struct TrainerAccess {
   const Mesh& mesh;
   index_t seq_len;                                              // tokens a row
   std::vector<StateRange> trained, frozen, buffers, optimizer;  // this rank's; see train/trainer_state.hpp
-  std::function<std::int64_t()> step_count;
-  std::function<void(std::int64_t step)> resume_at;
+  std::function<std::int64_t()> step_count, update_count;
+  std::function<void(std::int64_t step, std::int64_t updates)> resume_at;
+  bool needs_base = false;  // what is trained is nothing without frozen weights
 };
 
 /// One rank's checkpointer; trainer and loader outlive it. All members but the accessors are collective.
@@ -33,11 +34,13 @@ class Checkpointer {
   /// Throws ConfigError for unknown names in checkpoint.exclude_from_loading.
   template <class M>
   Checkpointer(Trainer<M>& trainer, DataCursor& loader)
-      : Checkpointer(TrainerAccess{trainer.config(), trainer.mesh(), trainer.batch().seq_len, trained_state(trainer),
-                                   frozen_state(trainer), buffer_state(trainer), optimizer_state(trainer),
-                                   [&trainer] { return trainer.step_count(); },
-                                   [&trainer](std::int64_t step) { trainer.resume_at(step); }},
-                     loader) {}
+      : Checkpointer(
+            TrainerAccess{trainer.config(), trainer.mesh(), trainer.batch().seq_len, trained_state(trainer),
+                          frozen_state(trainer), buffer_state(trainer), optimizer_state(trainer),
+                          [&trainer] { return trainer.step_count(); }, [&trainer] { return trainer.update_count(); },
+                          [&trainer](std::int64_t step, std::int64_t updates) { trainer.resume_at(step, updates); },
+                          M::Environment::Weights::needs_base},
+            loader) {}
   Checkpointer(TrainerAccess trainer, DataCursor& loader);
 
   /// Saves after step `step` where that is due: at multiples of the interval, after step 1 where asked for, after the

@@ -25,6 +25,7 @@ ASHLAR_ONCE bool Checkpointer::save(std::int64_t step, bool last, bool stopped) 
   const Patience patience(trainer_.mesh.world());
   Manifest m;
   m.step = step;
+  m.updates = trainer_.update_count();
   m.tokens = tokens_seen();
   m.cursor = loader_.cursor();
   m.model_only = last && config_.last_save_model_only;
@@ -42,6 +43,10 @@ ASHLAR_ONCE bool Checkpointer::save(std::int64_t step, bool last, bool stopped) 
 }
 
 ASHLAR_ONCE void Checkpointer::load_base() {
+  if (config_.base_path.empty() && trainer_.needs_base)
+    throw ConfigError(
+        "this recipe trains adapters beside frozen weights: name the checkpoint that those are from with "
+        "--checkpoint.base_path");
   if (config_.base_path.empty()) return;
   const std::int32_t some = !trainer_.frozen.empty();
   if (trainer_.mesh.world().reduce_value(some, Reduce::max) == 0)
@@ -53,7 +58,7 @@ ASHLAR_ONCE void Checkpointer::load_base() {
   check_nothing_left_over(base.index, weights(true), trainer_.mesh.world());
   load_state(base.index, trainer_.frozen);
   load_state(base.index, trainer_.buffers);
-  trainer_.resume_at(trainer_.step_count());
+  trainer_.resume_at(trainer_.step_count(), trainer_.update_count());
   trainer_.mesh.world().barrier();
 }
 
@@ -100,13 +105,23 @@ ASHLAR_ONCE void Checkpointer::load_from(const std::filesystem::path& path, bool
       throw ConfigError(concat(checkpoint.path.string(), ": holds trained weights alone; the frozen ones were in ",
                                checkpoint.manifest->base, ": name that checkpoint with --checkpoint.base_path"));
     check_nothing_left_over(checkpoint.index, weights(true), trainer_.mesh.world());
+    if (trainer_.needs_base && checkpoint.manifest) {
+      Config then;
+      FieldList list = fields(then);
+      read_json(list, checkpoint.manifest->config, checkpoint.path.string());
+      const LoraConfig &its = then.lora, &here = trainer_.config.lora;
+      if (its.rank != here.rank || its.alpha != here.alpha)
+        throw ConfigError(concat(checkpoint.path.string(), ": has adapters of --lora.rank ", its.rank,
+                                 " and --lora.alpha ", its.alpha, ", not of ", here.rank, " and ", here.alpha));
+    }
     load_state(checkpoint.index, weights(config_.base_path.empty()));
   }
   if (wants[0]) load_state(checkpoint.index, trainer_.optimizer);
   if (wants[1]) loader_.seek(checkpoint.manifest->cursor);
   cursor_ = loader_.cursor();
   tokens_ = wants[2] ? checkpoint.manifest->tokens : 0;
-  trainer_.resume_at(wants[2] ? checkpoint.manifest->step : trainer_.step_count());
+  trainer_.resume_at(wants[2] ? checkpoint.manifest->step : trainer_.step_count(),
+                     wants[0] ? checkpoint.manifest->updates : trainer_.update_count());
   loaded_ = checkpoint.path;
   trainer_.mesh.world().barrier();  // under patience: ranks that had little to read wait here for the others
 }

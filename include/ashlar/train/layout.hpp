@@ -1,5 +1,5 @@
 // How a configuration is laid out on a world: degrees, batch sizes, the pipeline's schedule. Checked here, in words,
-// before anything is allocated. Used by train/trainer.hpp and program/plan.hpp.
+// before anything is allocated.
 #pragma once
 
 #include "ashlar/config/config.hpp"

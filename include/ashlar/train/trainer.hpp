@@ -11,10 +11,10 @@
 #include "ashlar/config/options.hpp"
 #include "ashlar/data/loader.hpp"
 #include "ashlar/models/stage.hpp"
-#include "ashlar/optim/groups.hpp"
 #include "ashlar/optim/lr_schedule.hpp"
-#include "ashlar/optim/optimizer.hpp"
+#include "ashlar/optim/optimize.hpp"
 #include "ashlar/parallel/pipeline/executor.hpp"
+#include "ashlar/report/expert_load.hpp"
 #include "ashlar/train/batch_upload.hpp"
 #include "ashlar/train/layout.hpp"
 
@@ -40,6 +40,8 @@ class Trainer {
   using Stage = ashlar::Stage<M>;
   using Batch = HostBatchOf<M>;
   using Objective = typename M::Objective;
+  using Rules = OptimizeOf<typename M::Recipe>;
+  using Optimizer = typename Rules::template In<E>;
 
   /// Builds this rank's part of the model and draws its weights. Collective. Throws ConfigError for what can't be run.
   explicit Trainer(const Config& config, Communicator world = {})
@@ -48,7 +50,7 @@ class Trainer {
         sizes_(sizes_of<M>(config)),
         batch_(batch_layout(config, mesh_)),
         schedule_(schedule_of(config.parallelism, mesh_, batch_.micro_batches)),
-        groups_(config.optimizer),
+        groups_(config.optimizer, Rules::notes()),
         lr_({config.optimizer.lr, config.training.steps, config.lr_scheduler.warmup_steps,
              config.lr_scheduler.decay_ratio, decay_from(config.lr_scheduler.decay_type),
              config.lr_scheduler.min_lr_factor}) {
@@ -62,8 +64,7 @@ class Trainer {
     std::vector<Unit<E>*> units;
     for (auto& stage : stages_)
       for (Unit<E>* unit : stage->units()) units.push_back(unit);
-    const OptimizerConfig& o = config.optimizer;
-    optimizer_.emplace(memory_, queue_, mesh_, std::move(units), AdamWOptions{o.beta1, o.beta2, o.eps, o.weight_decay});
+    optimizer_.emplace(memory_, queue_, mesh_, std::move(units), config.optimizer, groups_);
     inputs_.emplace(memory_, shape<DeviceArray<D>::template Owned>());
   }
   Trainer(const Trainer&) = delete;
@@ -77,9 +78,10 @@ class Trainer {
     mesh_.world().set_step(step_ + 1);
     run(batch, objective, true);
     for (auto& stage : stages_) stage->finish_gradients();
-    optimizer_->step(queue_, step_ + 1, lr_.rate(step_ + 1), config_.training.max_norm);
+    optimizer_->step(queue_, updates_ + 1, lr_.rate(step_ + 1), config_.training.max_norm);
     for (auto& stage : stages_) stage->finish_step();
     ++step_;
+    ++updates_;
     if (step_ == first_step_ + 1) mesh_.world().set_timeout(std::chrono::seconds(config_.comm.train_timeout_seconds));
   }
   template <class Other>
@@ -110,12 +112,46 @@ class Trainer {
     return summed_loss() * loss_scale_;
   }
 
+  /// How evenly the last step's tokens were spread over experts; nothing of a model without routers that count. Waits
+  /// for the device. Collective.
+  std::optional<ExpertLoad> expert_load() {
+    if constexpr (requires { sizes_.moe.top_k; }) {
+      std::vector<std::vector<double>> counts;  // of this rank's layers
+      for (auto& stage : stages_)
+        stage->blocks().for_each_block([&](auto& block) {
+          if constexpr (requires { block.expert_counts(); }) {
+            const auto on_device = block.expert_counts();
+            std::vector<std::int32_t> mine(static_cast<std::size_t>(on_device.count()));
+            D::download(queue_, mine.data(), on_device.data(), mine.size() * sizeof(std::int32_t));
+            counts.emplace_back(mine.begin(), mine.end());
+            mesh_.data_and_tensor().reduce_values(std::span<double>(counts.back()));
+          }
+        });
+      Communicator pipeline = mesh_.group(Axis::pp);
+      const double layers = pipeline.reduce_value(static_cast<double>(counts.size()));
+      if (layers == 0) return std::nullopt;
+      ExpertLoad load;
+      for (const auto& layer : counts)
+        load.add_layer(layer, static_cast<double>(batch_.global_rows * batch_.seq_len * sizes_.moe.top_k), layers);
+      load.least = -pipeline.reduce_value(-load.least, Reduce::max);
+      load.most = pipeline.reduce_value(load.most, Reduce::max);
+      load.entropy = pipeline.reduce_value(load.entropy);
+      load.dropped = pipeline.reduce_value(load.dropped);
+      return load;
+    } else {
+      return std::nullopt;
+    }
+  }
+
   // ---- state ----
 
   std::int64_t step_count() const { return step_; }
-  /// After a checkpoint was loaded: `step` steps have been taken.
-  void resume_at(std::int64_t step) {
+  /// Steps that the optimizer's states have seen: what bias corrections count.
+  std::int64_t update_count() const { return updates_; }
+  /// After a checkpoint was loaded: `step` steps have been taken, of which the optimizer's states have seen `updates`.
+  void resume_at(std::int64_t step, std::int64_t updates) {
     step_ = first_step_ = step;
+    updates_ = updates;
     for (auto& stage : stages_)
       for (Unit<E>* unit : stage->units()) unit->publish(queue_);
   }
@@ -129,7 +165,7 @@ class Trainer {
   Mesh& mesh() { return mesh_; }
   Queue& queue() { return queue_; }
   Memory<D>& memory() { return memory_; }
-  Optimizer<E>& optimizer() { return *optimizer_; }
+  Optimizer& optimizer() { return *optimizer_; }
   std::vector<std::unique_ptr<Stage>>& stages() { return stages_; }
   void observe(Observer<D>* observer) { observer_ = observer; }
   void assume_routing(Routing routing) { assumed_routing_ = routing; }
@@ -167,7 +203,10 @@ class Trainer {
       stages_.push_back(std::make_unique<Stage>(
           sizes_, layers[s],
           StageSetup<E>{memory_, queue_, mesh_, batch_.seq_len, keep_of<M>(config_.activation_checkpoint.mode), units,
-                        [this](ParameterInfo& info) { groups_.classify(info); }}));
+                        config_.lora, [this](ParameterInfo& info) {
+                          info.trainable &= E::Weights::trains(info);
+                          groups_.classify(info);
+                        }}));
       stages_.back()->initialize(static_cast<std::uint64_t>(config_.training.seed));
       stages_by_number_[s] = stages_.back().get();
     }
@@ -179,20 +218,26 @@ class Trainer {
   // Logical sizes are in the layouts; each stage knows its own. A frozen weight has no product for its gradient, the
   // third of three.
   void count_parameters() {
-    std::vector<double> counts(2);
+    std::vector<double> counts(3);
     for (auto& stage : stages_)
       for (Unit<E>* unit : stage->units())
         for (const auto& e : unit->layout().entries()) {
           const auto n = static_cast<double>(e.info.shape.count());
           counts[0] += n;
           counts[1] += n * M::multiplied(e.info, sizes_) * (e.info.trainable ? 1 : 2.0 / 3);
+          counts[2] += e.info.trainable ? n : 0;
         }
     counts.insert(counts.end(), groups_.counts().begin(), groups_.counts().end());
     if constexpr (D::has_storage) mesh_.group(Axis::pp).reduce_values(std::span<double>(counts));
     parameters_ = counts[0];
     multiplied_ = counts[1];
-    groups_.counts().assign(counts.begin() + 2, counts.end());
-    if (D::has_storage || mesh_.degree(Axis::pp) == 1) groups_.check_counts();
+    groups_.counts().assign(counts.begin() + 3, counts.end());
+    if (!D::has_storage && mesh_.degree(Axis::pp) > 1) return;
+    groups_.check_counts();
+    if (counts[2] == 0)
+      throw ConfigError(
+          "no parameter is trained: optimizer.groups freezes them all, or --lora.targets names no projection of the "
+          "model; \"*\" names all of them");
   }
 
   template <template <class> class Array>
@@ -247,11 +292,11 @@ class Trainer {
   std::vector<std::unique_ptr<Stage>> stages_;
   std::vector<Stage*> stages_by_number_;
   std::optional<pipeline::Executor<Stage>> train_, evaluate_;
-  std::optional<Optimizer<E>> optimizer_;
+  std::optional<Optimizer> optimizer_;
   std::optional<BatchUpload<M>> inputs_;
   double parameters_ = 0, multiplied_ = 0;
   double loss_scale_ = 1;
-  std::int64_t step_ = 0, first_step_ = 0;
+  std::int64_t step_ = 0, first_step_ = 0, updates_ = 0;
   Observer<D>* observer_ = nullptr;
   Routing assumed_routing_ = Routing::balanced;
 };

@@ -1,5 +1,5 @@
-// A trainer's state as checkpoints see it: flat ranges, whatever the types and the device of what is in them. Used by
-// train/checkpointer.hpp. Read next: checkpoint/state.hpp.
+// A trainer's state as checkpoints see it: flat ranges, whatever the types and the device of what is in them. Read
+// next: checkpoint/state.hpp.
 #pragma once
 
 #include <memory>
@@ -78,18 +78,33 @@ std::vector<StateRange> buffer_state(Trainer<M>& trainer) {
   return state;
 }
 
-/// What the optimizer has gathered, two ranges a unit.
+/// The gradients of the last step, summed over ranks and not yet clipped. Valid until the next step begins.
+template <class M>
+std::vector<StateRange> gradient_state(Trainer<M>& trainer) {
+  std::vector<StateRange> state;
+  for (auto* unit : trainer.optimizer().units())
+    if (const UnitPart& part = unit->layout().trained(); part.size > 0)
+      state.push_back(detail::unit_range(trainer.queue(), *unit, part, unit->gradient(), "gradient."));
+  return state;
+}
+
+/// What the optimizer's rules remember, a range for each state of each span.
 template <class M>
 std::vector<StateRange> optimizer_state(Trainer<M>& trainer) {
   std::vector<StateRange> state;
-  const auto& units = trainer.optimizer().units();
-  for (std::size_t i = 0; i < units.size(); ++i) {
-    const auto& moments = trainer.optimizer().state(i);
-    const UnitPart& part = units[i]->layout().trained();
-    state.push_back(detail::unit_range(trainer.queue(), *units[i], part, moments.exp_avg(), "optimizer.exp_avg."));
-    state.push_back(
-        detail::unit_range(trainer.queue(), *units[i], part, moments.exp_avg_sq(), "optimizer.exp_avg_sq."));
-  }
+  const auto& optimizer = trainer.optimizer();
+  for (const auto& u : optimizer.rule_units())
+    for (const auto& span : u.spans)
+      for (std::size_t i = 0; i < span.states.size(); ++i) {
+        const StateRange whole =
+            detail::unit_range(trainer.queue(), *u.unit, u.unit->layout().trained(), u.unit->master(), "");
+        StateRange r = detail::state_range(trainer.queue(), span.states[i]);
+        r.layout = whole.layout;
+        r.begin = span.begin;
+        r.owned = std::clamp(whole.begin + whole.owned - span.begin, index_t{0}, span.count);
+        r.prefix = concat(optimizer_prefix, optimizer.state_names(u.rule)[i], ".");
+        state.push_back(std::move(r));
+      }
   return state;
 }
 

@@ -1,6 +1,6 @@
 // A stable sort of items 0 .. n-1 by small integer keys: a counting sort by digits, lowest first. Each pass counts the
 // digits of every block's items, turns the counts into where each block's items of each digit go, and moves them.
-// Deterministic without atomics on positions. Used by ops/permutation and ops/embedding.
+// Deterministic without atomics on positions.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// How the stable sort by small integer keys is cut into blocks and digits, and so how much workspace it needs.
-// Used by contracts that sort (host) and by device/cuda/counting_sort.cuh. Read next: device/cuda/counting_sort.cuh.
+// How the stable sort by small integer keys is cut into blocks and digits, and so how much workspace it needs. Read
+// next: device/cuda/counting_sort.cuh.
 #pragma once
 
 #include "ashlar/core/shape.hpp"

@@ -1,5 +1,5 @@
 // The sum of term(x[i]) over a long array, in double: every block sums one range of it, then one block sums the partial
-// sums. The ranges depend on n alone, so the bits do. Used by ops/elementwise (sum) and ops/gradient_norm.
+// sums. The ranges depend on n alone, so the bits do.
 #pragma once
 
 #include "ashlar/core/tensor_view.hpp"
@@ -23,13 +23,23 @@ struct GridSum {
     SharedArray<double, warp_size> partial;
   };
   static constexpr int threads = grid_sum_tuning.threads;
+  static constexpr int min_blocks = 2048 / threads;  // else some wait for the others to end, at half the rate
 
   ASHLAR_DEVICE static void run(const Params& p, Simt<Shared>& ctx) {
     constexpr int width = pack_size<A>;
     const index_t begin = ctx.block_x() * p.range;
     const index_t end = begin + p.range < p.n ? begin + p.range : p.n;
     double lane[width] = {};  // independent sums: no chain of additions is longer than it must be
-    for (index_t i = begin + ctx.thread() * width; i < end; i += threads * width) {
+    index_t i = begin + ctx.thread() * width;
+    // Whole packs, several loads on their way at a time; then what is left.
+    constexpr int ahead = grid_sum_tuning.packs_ahead, stride = threads * width;
+    for (; p.aligned && i + (ahead - 1) * stride + width <= end; i += ahead * stride) {
+      Pack<A, width> x[ahead];
+      for (int k = 0; k < ahead; ++k) x[k] = load_pack<width>(ctx, p.x + i + k * stride, width, true);
+      for (int k = 0; k < ahead; ++k)
+        for (int j = 0; j < width; ++j) lane[j] += Term::of(double(x[k].values[j]));
+    }
+    for (; i < end; i += stride) {
       const auto x = load_pack<width>(ctx, p.x + i, end - i, p.aligned);
       for (int j = 0; j < width; ++j) lane[j] += Term::of(double(x.values[j]));  // of(0) is 0: the pack's padding
     }

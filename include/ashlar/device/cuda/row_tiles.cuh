@@ -1,5 +1,5 @@
 // How elementwise kernels share rows out among blocks: each block takes one tile, a range of columns of one row.
-// Tensors without gaps between rows are one long row. Used by ops/swiglu.
+// Tensors without gaps between rows are one long row.
 #pragma once
 
 #include "ashlar/core/tensor_view.hpp"

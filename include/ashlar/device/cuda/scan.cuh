@@ -1,4 +1,4 @@
-// The running sum over the threads of a block. Used by device/cuda/counting_sort.cuh and ops/permutation/sort.cuh.
+// The running sum over the threads of a block.
 #pragma once
 
 #include "ashlar/device/cuda/simt.cuh"

@@ -1,6 +1,5 @@
 // Matrix products by tiles: a block copies a slice of two matrices to shared memory, and every thread adds a small
-// rectangle of their product in registers. For any element type, on CUDA cores. Used by ops/attention and
-// ops/grouped_gemm. Read next: ops/grouped_gemm/cuda.cuh.
+// rectangle of their product in registers. For any element type, on CUDA cores. Read next: ops/grouped_gemm/cuda.cuh.
 #pragma once
 
 #include "ashlar/device/cuda/pack.cuh"

@@ -2,7 +2,6 @@
 // nn/attention/grouped_query.hpp, nn/swiglu.hpp, moe/moe.hpp.
 #pragma once
 
-#include "ashlar/comm/communicator.hpp"
 #include "ashlar/models/stream.hpp"
 #include "ashlar/nn/attention/rope_table.hpp"
 #include "ashlar/nn/rms_norm.hpp"
@@ -78,10 +77,15 @@ class TransformerBlock {
     c.observe("x", d.x, {.rows_over = Axis::tp});
   }
 
-  /// Once a step: what the feed-forward has to do then. `group`: the ranks over which tokens were spread.
-  void finish_step(typename E::Device::Queue& queue, const Communicator& group) {
-    if constexpr (requires { feed_forward_.finish_step(queue, group); }) feed_forward_.finish_step(queue, group);
-  }
+  /// Of a feed-forward whose router counts: the last step's choices of this rank's tokens, an expert each.
+  auto expert_counts() const requires requires(const FeedForward& f) { f.expert_counts(); }
+  { return feed_forward_.expert_counts(); }
+
+  /// Once a step, of a feed-forward that counts (moe/router.hpp).
+  auto take_counts(typename E::Device::Queue& queue) requires requires(FeedForward& f) { f.take_counts(queue); }
+  { return feed_forward_.take_counts(queue); }
+  void finish_step(typename E::Device::Queue& queue) requires requires(FeedForward& f) { f.finish_step(queue); }
+  { feed_forward_.finish_step(queue); }
 
  private:
   RmsNorm<E> attention_norm_;

@@ -31,7 +31,7 @@ template <class E>
 struct DecoderShared {
   template <class Sizes>
   DecoderShared(const StageSetup<E>& setup, const Sizes& sizes)
-      : rope(setup.memory, setup.queue, setup.max_seq_len, sizes.rope_width(), sizes.rope_theta) {}
+      : rope(setup.memory, setup.queue, setup.max_seq_len, sizes.rope_angles(sizes.rope_width(), setup.max_seq_len)) {}
   RopeTable<E> rope;
 };
 
@@ -179,7 +179,7 @@ struct Decoder<E, F, Attn<A...>, Ffn<G...>> {
   static Objective default_objective() { return CrossEntropy{}; }
 
   static FlopCount flops(const Sizes& sizes, double multiplied, index_t seq_len) {
-    return count_flops(sizes, multiplied, seq_len);
+    return count_flops(sizes.num_layers, sizes.attention_width(), multiplied, seq_len);
   }
   /// The embedding's rows are looked up; of routed experts, top_k of num_experts multiply.
   static double multiplied(const ParameterInfo& info, const Sizes& sizes) {

@@ -1,5 +1,5 @@
 // The ends of a decoder: the embedding that begins its residual stream, and the norm, projection and loss that end it.
-// Used by models/decoder/decoder.hpp. Read next: nn/embedding.hpp, nn/output_loss.hpp.
+// Read next: nn/embedding.hpp, nn/output_loss.hpp.
 #pragma once
 
 #include "ashlar/models/stream.hpp"

@@ -1,5 +1,4 @@
-// next_logits: a decoder reads tokens and says what comes after them, with a key-value cache. Used by
-// program/generate.hpp.
+// next_logits: a decoder reads tokens and says what comes after them, with a key-value cache.
 #pragma once
 
 #include "ashlar/models/decoder/decoder.hpp"

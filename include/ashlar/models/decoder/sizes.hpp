@@ -6,6 +6,7 @@
 
 #include "ashlar/models/model.hpp"
 #include "ashlar/moe/sizes.hpp"
+#include "ashlar/nn/attention/rope_angles.hpp"
 #include "ashlar/nn/attention/sizes.hpp"
 
 namespace ashlar::inline v0 {
@@ -22,10 +23,17 @@ struct DecoderSizes {
   int num_dense_layers = -1;  // layers from here on are mixtures of experts; -1: none are
   MoeSizes moe = {};
   index_t head_dim = 0;  // 0: dim / num_heads
+  RopeScaling rope_scaling = {};
 
   index_t width_of_head() const { return head_dim > 0 ? head_dim : dim / num_heads; }
   /// Columns of a head that positions turn.
   index_t rope_width() const { return width_of_head(); }
+  /// What a stage's table is made of, for sequences of up to max_len positions.
+  RopeAngles rope_angles(index_t width, index_t max_len) const {
+    return ashlar::rope_angles(width, rope_theta, rope_scaling, max_len);
+  }
+  /// Columns that the scores of a query and a key multiply, and as many of values: the mean of the two.
+  index_t attention_width() const { return num_heads * width_of_head(); }
   bool is_moe(int layer) const { return num_dense_layers >= 0 && layer >= num_dense_layers; }
   /// 0.02 / sqrt(2 (layer + 1)): the standard deviation of the matrices that write to the residual stream.
   static double depth_std(int layer) { return 0.02 / std::sqrt(2.0 * (layer + 1)); }
@@ -42,8 +50,8 @@ struct LayerKind {
 
 /// `multiplied`: parameters that take part in a product for every token (the embedding's rows do not; of routed
 /// experts, top_k of num_experts do).
-inline FlopCount count_flops(const DecoderSizes& s, double multiplied, index_t seq_len) {
-  const double attention = 12.0 * s.num_layers * static_cast<double>(s.num_heads * s.width_of_head() * seq_len);
+inline FlopCount count_flops(int layers, index_t attention_width, double multiplied, index_t seq_len) {
+  const double attention = 12.0 * layers * static_cast<double>(attention_width * seq_len);
   return {6 * multiplied + attention, 6 * multiplied + attention / 2};
 }
 

@@ -1,5 +1,5 @@
 // The ends of a joint model: projections of latents, text and timestep that begin its stream, and the modulated norm,
-// projection and loss that end it. Used by models/joint/joint.hpp. Read next: models/joint/objective.hpp.
+// projection and loss that end it. Read next: models/joint/objective.hpp.
 #pragma once
 
 #include "ashlar/models/joint/batch.hpp"

@@ -59,16 +59,21 @@ class GroupedExperts {
     saved.in = in;
     saved.gate = c.kept({rows, hidden});
     saved.up = c.kept({rows, hidden});
-    ops::grouped_gemm<T>(c.queue, in.rows, w1_.value, in.offsets, saved.gate, Which);
-    ops::grouped_gemm<T>(c.queue, in.rows, w3_.value, in.offsets, saved.up, Which);
-    activate(c, saved);
+    saved.h = c.recomputable(saved.gate.shape());
+    if (!ops::grouped_gemm_swiglu<T, D>(c.queue, in.rows, w1_.value, w3_.value, in.offsets, saved.gate, saved.up,
+                                        saved.h, Which)) {
+      ops::grouped_gemm<T>(c.queue, in.rows, w1_.value, in.offsets, saved.gate, Which);
+      ops::grouped_gemm<T>(c.queue, in.rows, w3_.value, in.offsets, saved.up, Which);
+      ops::swiglu<T>(c.queue, saved.gate, saved.up, saved.h);
+    }
     ops::grouped_gemm<T>(c.queue, saved.h, w2_.value, in.offsets, out, Which);
     return out;
   }
   /// Makes h again; `in` is the redispatched rows.
   void recompute(Context<E>& c, const ExpertRows<E>& in, Saved& saved) const {
     saved.in = in;
-    activate(c, saved);
+    saved.h = c.recomputable(saved.gate.shape());
+    ops::swiglu<T>(c.queue, saved.gate, saved.up, saved.h);
   }
 
   /// The gradient of the rows [R, dim], in scratch. dout is an operand of a weight gradient.
@@ -77,21 +82,19 @@ class GroupedExperts {
     ArenaScope scope(c.scratch_arena());
     const auto offsets = saved.in.offsets;
     View dgate = c.operand(saved.gate.shape()), dup = c.operand(saved.gate.shape());
-    ops::grouped_gemm_input_gradient<T>(c.queue, dout, w2_.value, offsets, dgate, false, Which);
+    if (!ops::grouped_gemm_swiglu_backward<T, D>(c.queue, dout, w2_.value, offsets, saved.gate, saved.up, dgate, dup,
+                                                 Which)) {
+      ops::grouped_gemm_input_gradient<T>(c.queue, dout, w2_.value, offsets, dgate, false, Which);
+      ops::swiglu_backward<T>(c.queue, dgate, saved.gate, saved.up, dgate, dup);
+    }
     weight_gradient(c, dout, saved.h, offsets, w2_);
-    ops::swiglu_backward<T>(c.queue, dgate, saved.gate, saved.up, dgate, dup);
     weight_gradient(c, dgate, saved.in.rows, offsets, w1_);
     weight_gradient(c, dup, saved.in.rows, offsets, w3_);
-    ops::grouped_gemm_input_gradient<T>(c.queue, dgate, w1_.value, offsets, dx, false, Which);
-    ops::grouped_gemm_input_gradient<T>(c.queue, dup, w3_.value, offsets, dx, true, Which);
+    ops::grouped_gemm_input_gradient_of_two<T, D>(c.queue, dgate, w1_.value, dup, w3_.value, offsets, dx, Which);
     return dx;
   }
 
  private:
-  void activate(Context<E>& c, Saved& saved) const {
-    saved.h = c.recomputable(saved.gate.shape());
-    ops::swiglu<T>(c.queue, saved.gate, saved.up, saved.h);
-  }
   static void weight_gradient(Context<E>& c, ConstView dy, ConstView x, TensorView<const std::int32_t, D> offsets,
                               Parameter<E>& w) {
     if (!w.trainable) return;

@@ -52,17 +52,18 @@ class AllToAllDispatcher {
     ArenaScope scope(c.scratch_arena());
     View<T> send = c.scratch({saved.local.source.count(), x.cols()});
     View<T> arrived = c.scratch(rows.shape());
-    ops::permute<T>(c.queue, x, saved.local.source, saved.local.routed.experts.cols(), send);
+    local_.sort_rows(c, x, saved.local, send);
     exchange(c, send, saved.sent, arrived, saved.received);
     ops::permute<T>(c.queue, arrived, saved.source, 1, rows);
     return {rows, saved.offsets};
   }
-  void dispatch_backward(Context<E>& c, View<const T> drows, const Saved& saved, View<T> dx) {
-    if (ranks_ == 1) return local_.dispatch_backward(c, drows, saved.local, dx);
+  void dispatch_backward(Context<E>& c, View<const T> drows, View<const T> x, const Saved& saved, View<A> dweights,
+                         View<T> dx) {
+    if (ranks_ == 1) return local_.dispatch_backward(c, drows, x, saved.local, dweights, dx);
     ArenaScope scope(c.scratch_arena());
     View<T> back = c.scratch({saved.local.source.count(), dx.cols()});
     send_back(c, drows, saved, back);
-    local_.dispatch_backward(c, back, saved.local, dx);
+    local_.dispatch_backward(c, back, x, saved.local, dweights, dx);
   }
 
   void combine(Context<E>& c, View<const T> rows, Saved& saved, View<T> y) {
@@ -77,8 +78,7 @@ class AllToAllDispatcher {
     ArenaScope scope(c.scratch_arena());
     View<T> send = c.scratch(saved.returned.shape());
     View<T> arrived = c.scratch(drows.shape());
-    ops::unpermute_backward<T>(c.queue, dy, saved.returned, saved.local.position, saved.local.routed.weights, send,
-                               dweights);
+    local_.split(c, dy, saved.returned, saved.local, send, dweights);
     exchange(c, send, saved.sent, arrived, saved.received);
     ops::permute<T>(c.queue, arrived, saved.source, 1, drows);
     return drows;

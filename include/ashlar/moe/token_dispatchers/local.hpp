@@ -41,21 +41,45 @@ class LocalDispatcher {
   }
   ExpertRows<E> redispatch(Context<E>& c, View<const T> x, Saved& saved) {
     View<T> rows = c.recomputable({saved.source.count(), x.cols()});
-    ops::permute<T>(c.queue, x, saved.source, saved.routed.experts.cols(), rows);
+    sort_rows(c, x, saved, rows);
     return {rows, saved.offsets};
   }
-  void dispatch_backward(Context<E>& c, View<const T> drows, const Saved& saved, View<T> dx) {
-    ops::permute_backward<T>(c.queue, drows, saved.position, saved.routed.experts.cols(), dx, true);
+  void dispatch_backward(Context<E>& c, View<const T> drows, View<const T> x, const Saved& saved, View<A> dweights,
+                         View<T> dx) {
+    if (!saved.routed.weigh_before)
+      return ops::permute_backward<T>(c.queue, drows, saved.position, saved.routed.experts.cols(), dx, true);
+    ops::unpermute<T>(c.queue, drows, saved.position, saved.routed.weights, dx, true);
+    ArenaScope scope(c.scratch_arena());
+    View<T> unread = c.scratch(drows.shape());
+    ops::unpermute_backward<T>(c.queue, x, drows, saved.position, saved.routed.weights, unread, dweights);
   }
 
   void combine(Context<E>& c, View<const T> rows, Saved& saved, View<T> y) {
     saved.out = rows;
-    ops::unpermute<T>(c.queue, rows, saved.position, saved.routed.weights, y, true);
+    if (saved.routed.weigh_before)
+      ops::permute_backward<T>(c.queue, rows, saved.position, saved.routed.experts.cols(), y, true);
+    else
+      ops::unpermute<T>(c.queue, rows, saved.position, saved.routed.weights, y, true);
   }
   View<T> combine_backward(Context<E>& c, View<const T> dy, const Saved& saved, View<A> dweights) {
     View<T> drows = c.operand(saved.out.shape());
-    ops::unpermute_backward<T>(c.queue, dy, saved.out, saved.position, saved.routed.weights, drows, dweights);
+    split(c, dy, saved.out, saved, drows, dweights);
     return drows;
+  }
+
+  /// rows [N k, dim] of x [N, dim], sorted by expert, times the weights if they come first.
+  void sort_rows(Context<E>& c, View<const T> x, const Saved& saved, View<T> rows) {
+    if (saved.routed.weigh_before)
+      ops::unpermute_backward<T>(c.queue, x, {}, saved.position, saved.routed.weights, rows, {});
+    else
+      ops::permute<T>(c.queue, x, saved.source, saved.routed.experts.cols(), rows, saved.position);
+  }
+  /// The gradient drows [N k, dim] of the experts' rows `out`, and of the weights if these came after.
+  void split(Context<E>& c, View<const T> dy, View<const T> out, const Saved& saved, View<T> drows, View<A> dweights) {
+    if (saved.routed.weigh_before)
+      ops::permute<T>(c.queue, dy, saved.source, saved.routed.experts.cols(), drows, saved.position);
+    else
+      ops::unpermute_backward<T>(c.queue, dy, out, saved.position, saved.routed.weights, drows, dweights);
   }
 
   /// Decides which row each slot takes: expert by expert, tokens in order within an expert.

@@ -11,6 +11,7 @@
 #include "ashlar/nn/attention/sizes.hpp"
 #include "ashlar/nn/column_parallel.hpp"
 #include "ashlar/nn/row_parallel.hpp"
+#include "ashlar/ops/elementwise/elementwise.hpp"
 #include "ashlar/ops/rope/rope.hpp"
 
 namespace ashlar::inline v0 {
@@ -23,7 +24,9 @@ class GroupedQueryAttention {
   using ConstView = typename E::ConstView;
   using Core = AttentionCore<E, M>;
   using Sizes = GroupedQuerySizes;
-  using NormOfHeads = std::conditional_t<std::is_same_v<Norm, HeadNorm>, HeadRmsNorm<E>, NoHeadNorm<E>>;
+  using NormOfHeads =
+      std::conditional_t<std::is_same_v<Norm, HeadNorm>, HeadRmsNorm<E>,
+                         std::conditional_t<std::is_same_v<Norm, LengthNorm>, HeadLengthNorm<E>, NoHeadNorm<E>>>;
 
   struct Saved {
     ConstView x;                // [N / tp, dim], the caller's
@@ -38,15 +41,15 @@ class GroupedQueryAttention {
       : sizes_(checked(s, d.degree(Axis::tp))),
         rope_(&rope),
         core_({s.num_heads / d.degree(Axis::tp), s.num_kv_heads / d.degree(Axis::tp), s.head_dim, s.head_dim,
-               1.0 / std::sqrt(static_cast<double>(s.head_dim)), s.local},
+               rope.score_scale() / std::sqrt(static_cast<double>(s.head_dim)), s.local},
               layer),
         in_(d, s.dim,
             {{{"wq", s.num_heads * s.head_dim},
               {"wk", s.num_kv_heads * s.head_dim},
               {"wv", s.num_kv_heads * s.head_dim}}}),
         out_(d, "wo", s.dim, s.num_heads * s.head_dim, depth_std),
-        query_norm_(d, "q_norm", s.head_dim, s.norm_eps),
-        key_norm_(d, "k_norm", s.head_dim, s.norm_eps) {}
+        query_norm_(d, "q_norm", s),
+        key_norm_(d, "k_norm", s) {}
 
   const Core& core() const { return core_; }
 
@@ -65,6 +68,7 @@ class GroupedQueryAttention {
     key_norm_.forward(c, saved.core.key, saved.key_norm);
     turn(c, saved.core.query, begin, ops::Direction::forward);
     turn(c, saved.core.key, begin, ops::Direction::forward);
+    scale_queries(c, saved.core.query, begin);
     core_.forward(c, rows, rows, saved.core);
     out_.forward(c, saved.core.out, y);
     return y;
@@ -84,6 +88,7 @@ class GroupedQueryAttention {
       out_.backward(c, dy, saved.core.out, dout);
       core_.backward(c, c.sequences(), c.sequences(), dout, saved.core, dq, dk, dv);
     }
+    scale_queries(c, dq, 0);
     turn(c, dq, 0, ops::Direction::backward);
     turn(c, dk, 0, ops::Direction::backward);
     query_norm_.backward(c, dq, saved.query_norm);
@@ -108,6 +113,16 @@ class GroupedQueryAttention {
       ops::rope<typename E::Compute, D>(
           c.queue, x, {x.cols() / sizes_.head_dim, sizes_.head_dim, 0, sizes_.head_dim, detail::pairs_of<Positions>},
           {c.sequences().len, begin, {}}, rope_->view(), direction);
+  }
+
+  // Rows of x [N, heads * head_dim], or of its gradient, by their positions' scales.
+  void scale_queries(Context<E>& c, View x, index_t begin) const {
+    if constexpr (std::is_same_v<Positions, ScaledQueries>) {
+      const auto scales = rope_->query_scales();
+      const index_t len = c.sequences().len;
+      for (index_t b = 0; scales && b < c.sequences().count; ++b)
+        ops::scale_rows<typename E::Compute, D>(c.queue, x.rows(b * len, len), scales.range(begin, len));
+    }
   }
 
   Sizes sizes_;

@@ -1,10 +1,11 @@
-// Norms of heads: what queries and keys go through between projection and rotation. Used by
-// nn/attention/grouped_query.hpp.
+// Norms of heads: what queries and keys go through between projection and rotation.
 #pragma once
 
+#include "ashlar/nn/attention/sizes.hpp"
 #include "ashlar/nn/context.hpp"
 #include "ashlar/ops/rms_norm/rms_norm.hpp"
 #include "ashlar/tensor/parameter.hpp"
+#include "ashlar/tensor/tensor.hpp"
 
 namespace ashlar::inline v0 {
 
@@ -13,7 +14,7 @@ template <class E>
 class NoHeadNorm {
  public:
   struct Saved {};
-  NoHeadNorm(Declarations<E>, std::string_view, index_t, double) {}
+  NoHeadNorm(Declarations<E>, std::string_view, const GroupedQuerySizes&) {}
   typename E::View input(Context<E>&, typename E::View y, Saved&) const { return y; }
   void forward(Context<E>&, typename E::View, Saved&) const {}
   void backward(Context<E>&, typename E::View, const Saved&) {}
@@ -34,8 +35,8 @@ class HeadRmsNorm {
     typename E::template ViewOf<A> rstd;  // [N heads], kept
   };
 
-  HeadRmsNorm(Declarations<E> d, std::string_view name, index_t head_dim, double eps) : eps_(eps), head_dim_(head_dim) {
-    d.add(weight_, {concat(name, ".weight"), {head_dim}, Initializer::constant(1), {}, false});
+  HeadRmsNorm(Declarations<E> d, std::string_view name, const GroupedQuerySizes& s) : HeadRmsNorm(s) {
+    d.add(weight_, {concat(name, ".weight"), {head_dim_}, Initializer::constant(1), {}, false});
   }
 
   /// Where the projection is to be written that forward makes y [N, heads * head_dim] of.
@@ -56,12 +57,54 @@ class HeadRmsNorm {
                                  weight_.gradient, workspace);
   }
 
- private:
-  View by_head(View x) const { return x.reshaped({x.count() / head_dim_, head_dim_}); }
+ protected:
+  explicit HeadRmsNorm(const GroupedQuerySizes& s) : eps_(s.norm_eps), head_dim_(s.head_dim) {}
 
   Parameter<E> weight_;
   double eps_;
   index_t head_dim_;
+
+ private:
+  View by_head(View x) const { return x.reshaped({x.count() / head_dim_, head_dim_}); }
+};
+
+/// The same without a weight, where the sizes say so; else nothing. It commutes with the rotation, which keeps lengths.
+template <class E>
+class HeadLengthNorm : public HeadRmsNorm<E> {
+ public:
+  using Base = HeadRmsNorm<E>;
+  using typename Base::A;
+  using typename Base::D;
+  using typename Base::Saved;
+  using typename Base::T;
+  using typename Base::View;
+
+  HeadLengthNorm(Declarations<E> d, std::string_view, const GroupedQuerySizes& s) : Base(s), acts_(s.length_norm) {
+    if (!acts_) return;
+    ones_ = Tensor<T, D>(d.memory(), {s.head_dim});
+    unread_ = Tensor<A, D>(d.memory(), {s.head_dim});
+    if constexpr (D::has_storage) {
+      const std::vector<T> host(static_cast<std::size_t>(s.head_dim), T(1));
+      D::upload(d.queue(), ones_.data(), host.data(), ones_.bytes());
+      D::synchronize(d.queue());
+    }
+    unread_.zero(d.queue());
+    this->weight_.value = ones_.view();
+    this->weight_.gradient = unread_.view();
+  }
+
+  View input(Context<E>& c, View y, Saved& saved) const { return acts_ ? Base::input(c, y, saved) : y; }
+  void forward(Context<E>& c, View y, Saved& saved) const {
+    if (acts_) Base::forward(c, y, saved);
+  }
+  void backward(Context<E>& c, View dy, const Saved& saved) {
+    if (acts_) Base::backward(c, dy, saved);
+  }
+
+ private:
+  bool acts_;
+  Tensor<T, D> ones_;
+  Tensor<A, D> unread_;  // where the gradient of the ones goes
 };
 
 }  // namespace ashlar::inline v0

@@ -25,6 +25,9 @@ struct Rope {
 };
 /// Positions are known through the mask alone.
 struct NoRope {};
+/// So they are, and queries grow with their position, that attention over many keys stays sharp (Llama 4): they are
+/// multiplied by the family's RopeAngles::query_scales.
+struct ScaledQueries {};
 
 namespace detail {
 template <class Positions>
@@ -43,6 +46,8 @@ inline constexpr ops::Pairs pairs_of<Rope<Halves>> = ops::Pairs::halves;
 struct NoNorm {};
 /// Each head of a query and of a key goes through an RMSNorm before the rotation (Qwen3, arXiv:2505.09388).
 struct HeadNorm {};
+/// The same without a weight, where the family's numbers say so (Llama 4).
+struct LengthNorm {};
 
 // ---- kinds ----
 

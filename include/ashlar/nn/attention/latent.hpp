@@ -44,9 +44,10 @@ class LatentAttention {
       : sizes_(checked(s, d.degree(Axis::tp))),
         heads_(s.num_heads / d.degree(Axis::tp)),
         rope_(&rope),
-        core_({heads_, heads_, s.head_dim(), s.value_dim,
-               s.scale > 0 ? s.scale : 1 / std::sqrt(static_cast<double>(s.head_dim())), s.local},
-              layer),
+        core_(
+            {heads_, heads_, s.head_dim(), s.value_dim,
+             rope.score_scale() * (s.scale > 0 ? s.scale : 1 / std::sqrt(static_cast<double>(s.head_dim()))), s.local},
+            layer),
         in_(d, s.dim,
             {{{"wkv_a", s.key_value_rank + s.rope_dim, initializer(), LinearKind::replicated},
               s.query_rank > 0 ? ColumnWeight{"wq_a", s.query_rank, initializer(), LinearKind::replicated}

@@ -1,5 +1,5 @@
 // AdamW on a flat range of parameters (Loshchilov and Hutter 2019, arXiv:1711.05101), writing the compute copy too.
-// Used by optim/adamw.hpp. Read next: ops/adamw/cpu.hpp.
+// Read next: ops/adamw/cpu.hpp.
 #pragma once
 
 #include <type_traits>
@@ -21,8 +21,9 @@ void adamw(Cuda::Queue&, const AdamWStep& step, TensorView<const Acc<T>, Cuda> g
 }
 
 /// One step on n elements, in Acc<T>: with g = gradient * gradient_scale[0],
-///   parameter *= 1 - lr weight_decay;  exp_avg = beta1 exp_avg + (1 - beta1) g;  exp_avg_sq = beta2 exp_avg_sq + (1 -
-///   beta2) g^2; parameter -= lr / bias_correction1 * exp_avg / (sqrt(exp_avg_sq / bias_correction2) + eps).
+///   parameter *= 1 - lr weight_decay (where the decay is coupled, g += weight_decay parameter instead);  exp_avg =
+///   beta1 exp_avg + (1 - beta1) g;  exp_avg_sq = beta2 exp_avg_sq + (1 - beta2) g^2; parameter -= lr /
+///   bias_correction1 * exp_avg / (sqrt(exp_avg_sq / bias_correction2) + eps).
 /// compute_copy [n], when not empty, receives the new parameter rounded to T. A gradient_scale that is not finite makes
 /// the step a no-op: nothing is written.
 template <class T, class D>

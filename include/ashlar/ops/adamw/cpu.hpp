@@ -1,4 +1,4 @@
-// AdamW on the host. Read next: optim/adamw.hpp.
+// AdamW on the host. Read next: optim/rules/adamw.hpp.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,7 @@ void adamw(const AdamWStep& step, TensorView<const Acc<T>, Cpu> gradient_scale, 
   if (!std::isfinite(scale)) return;
   // Differences to 1 are taken in double, before rounding to A.
   const A beta1 = A(step.beta1), rest1 = A(1 - step.beta1), beta2 = A(step.beta2), rest2 = A(1 - step.beta2);
-  const A decay = A(1 - step.lr * step.weight_decay), rate = A(step.lr / step.bias_correction1);
+  const A decay = A(step.decay()), added = A(step.added()), rate = A(step.lr / step.bias_correction1);
   const A correction2 = A(1 / step.bias_correction2), eps = A(step.eps);
   const A* const g = gradient.data();
   A* const p = parameter.data();
@@ -34,7 +34,7 @@ void adamw(const AdamWStep& step, TensorView<const Acc<T>, Cpu> gradient_scale, 
     const index_t end = std::min(n, begin + block);
     math_loop<A>(end - begin, [=](index_t offset) {
       const index_t i = begin + offset;
-      const A g_i = g[i] * scale;
+      const A g_i = g[i] * scale + added * p[i];
       const A m_i = beta1 * m[i] + rest1 * g_i;
       const A v_i = beta2 * v[i] + rest2 * (g_i * g_i);
       m[i] = m_i;

@@ -20,7 +20,7 @@ struct AdamW {
     T* compute_copy;  // may be null
     index_t n;
     A beta1, rest1, beta2, rest2;  // rest: 1 - beta
-    A decay, rate, correction2, eps;
+    A decay, added, rate, correction2, eps;
     bool aligned;
   };
   using Shared = NoShared;
@@ -41,7 +41,7 @@ struct AdamW {
       Pack<T, width> copy;
       for (int j = 0; j < width; ++j) {
         A &m = exp_avg.values[j], &v = exp_avg_sq.values[j], &x = parameter.values[j];
-        const A g = gradient.values[j] * scale;
+        const A g = gradient.values[j] * scale + p.added * x;
         m = p.beta1 * m + p.rest1 * g;
         v = p.beta2 * v + p.rest2 * (g * g);
         x = x * p.decay - p.rate * (m / (ctx.sqrt(v * p.correction2) + p.eps));
@@ -65,11 +65,11 @@ void adamw(Cuda::Queue& queue, const AdamWStep& step, TensorView<const Acc<T>, C
   using Kernel = kernel::AdamW<T>;
   const bool aligned = packs_aligned<Kernel::width>(gradient, parameter, exp_avg, exp_avg_sq, compute_copy);
   // Differences to 1 are taken in double, before rounding to A.
-  launch<Kernel>(queue, {ceil_div(parameter.count(), Kernel::tile)},
-                 {gradient_scale.data(), gradient.data(), parameter.data(), exp_avg.data(), exp_avg_sq.data(),
-                  compute_copy.data(), parameter.count(), A(step.beta1), A(1 - step.beta1), A(step.beta2),
-                  A(1 - step.beta2), A(1 - step.lr * step.weight_decay), A(step.lr / step.bias_correction1),
-                  A(1 / step.bias_correction2), A(step.eps), aligned});
+  launch<Kernel>(
+      queue, {ceil_div(parameter.count(), Kernel::tile)},
+      {gradient_scale.data(), gradient.data(), parameter.data(), exp_avg.data(), exp_avg_sq.data(), compute_copy.data(),
+       parameter.count(), A(step.beta1), A(1 - step.beta1), A(step.beta2), A(1 - step.beta2), A(step.decay()),
+       A(step.added()), A(step.lr / step.bias_correction1), A(1 / step.bias_correction2), A(step.eps), aligned});
 }
 
 }  // namespace ashlar::inline v0::ops::cuda

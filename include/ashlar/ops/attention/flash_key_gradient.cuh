@@ -172,12 +172,7 @@ struct FlashKeyGradient {
     [[maybe_unused]] QuerySums sums;
     [[maybe_unused]] float fewer[QuerySums::numbers];
     // Of the same registers as scores, where there are as many.
-    auto& dquery = [&]() -> float(&)[QuerySums::numbers] {
-      if constexpr (QuerySums::numbers == tile / 2)
-        return score;
-      else
-        return fewer;
-    }();
+    [[maybe_unused]] auto& dquery = fitting(score, fewer);
     for (;; kv.next()) {
       ptx::wait(s.kept_full[kv.at], kv.parity);
       const FlashWork w = s.work[kv.at];

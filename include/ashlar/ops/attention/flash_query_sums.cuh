@@ -21,6 +21,15 @@ constexpr int flash_sum_queries(const FlashTuning& t) {
   return t.head_dim == 64 ? t.tile / t.warpgroups : t.tile;
 }
 
+/// x, if it has as many numbers as y; else y.
+template <int M, int N>
+ASHLAR_DEVICE auto& fitting([[maybe_unused]] float (&x)[M], [[maybe_unused]] float (&y)[N]) {
+  if constexpr (M == N)
+    return x;
+  else
+    return y;
+}
+
 /// What a thread that multiplies knows of them.
 template <FlashTuning Tuning>
 class FlashQuerySums {
@@ -97,6 +106,7 @@ class FlashQuerySums {
   int skipped_, left_;  // tiles between a head's last and the next one's first; of the present head
   Ring<buffers> given_, taken_;
 };
+
 /// Where there are none.
 struct NoQuerySums {
   static constexpr int numbers = 1;

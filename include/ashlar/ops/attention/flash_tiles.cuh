@@ -92,9 +92,10 @@ ASHLAR_DEVICE void put_result(const Context& ctx, FlashTile<Rows, Cols>& tile, i
 #pragma unroll
   for (int j = 0; j < Cols / 8; j += 2) {
     const int i = begin / 2 + 4 * j;
-    ptx::stmatrix(
-        tile.piece(ctx, row, j), ptx::pack(x[i] * factor[0], x[i + 1] * factor[0]), ptx::pack(x[i + 2] * factor[1], x[i + 3] * factor[1]),
-        ptx::pack(x[i + 4] * factor[0], x[i + 5] * factor[0]), ptx::pack(x[i + 6] * factor[1], x[i + 7] * factor[1]));
+    ptx::stmatrix(tile.piece(ctx, row, j), ptx::pack(x[i] * factor[0], x[i + 1] * factor[0]),
+                  ptx::pack(x[i + 2] * factor[1], x[i + 3] * factor[1]),
+                  ptx::pack(x[i + 4] * factor[0], x[i + 5] * factor[0]),
+                  ptx::pack(x[i + 6] * factor[1], x[i + 7] * factor[1]));
   }
 }
 

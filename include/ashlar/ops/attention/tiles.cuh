@@ -1,5 +1,5 @@
 // What the attention kernels share: where a head's rows lie, scores of a tile of queries and keys, and tiles times rows
-// of a head. Used by ops/attention/forward.cuh and backward.cuh. Read next: device/cuda/tile.cuh.
+// of a head. Read next: device/cuda/tile.cuh.
 #pragma once
 
 #include <limits>

@@ -1,5 +1,5 @@
 // How the Cpu attention cuts its work: tiles of queries and keys, their copies in working precision, and where in the
-// tensors they lie. Used by ops/attention/cpu.hpp.
+// tensors they lie.
 #pragma once
 
 #include <algorithm>

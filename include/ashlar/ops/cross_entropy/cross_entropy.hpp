@@ -1,6 +1,5 @@
 // Cross-entropy over a chunk of rows, also with the vocabulary sharded over ranks: statistics, their merge, the
-// gradient. Used by nn/loss.hpp, chunk by chunk with the output projection. Read next:
-// ops/cross_entropy/cpu.hpp.
+// gradient. Read next: ops/cross_entropy/cpu.hpp.
 #pragma once
 
 #include <type_traits>

@@ -30,16 +30,18 @@ struct ExponentialSum {
     sum = sum * ctx.exp(maximum - shift(m)) + other.sum * ctx.exp(other.maximum - shift(m));
     maximum = m;
   }
-  /// z[0 .. count), at most N.
-  template <class Context, int N>
-  ASHLAR_DEVICE void add(const Context& ctx, const Pack<A, N>& z, index_t count) {
+  /// Packs that begin `step` logits apart, of the `count` that exist from the first one's beginning on.
+  template <class Context, int N, int Packs>
+  ASHLAR_DEVICE void add(const Context& ctx, const Pack<A, N> (&z)[Packs], int step, int count) {
     A m = maximum;
-    for (int i = 0; i < N; ++i) m = i < count && z.values[i] > m ? z.values[i] : m;
+    for (int j = 0; j < Packs; ++j)
+      for (int i = 0; i < N; ++i) m = j * step + i < count && z[j].values[i] > m ? z[j].values[i] : m;
     if (m > maximum) {
       sum *= ctx.exp(maximum - m);
       maximum = m;
     }
-    for (int i = 0; i < N; ++i) sum += i < count ? ctx.exp(z.values[i] - shift(m)) : A(0);
+    for (int j = 0; j < Packs; ++j)
+      for (int i = 0; i < N; ++i) sum += j * step + i < count ? ctx.exp(z[j].values[i] - shift(m)) : A(0);
   }
   /// The same in every lane: both sides of an exchange add the lower lane's first.
   template <class Context>
@@ -68,11 +70,17 @@ struct CrossEntropyStatistics {
   };
 
   ASHLAR_DEVICE static void run(const Params& p, Simt<Shared>& ctx) {
-    constexpr int width = pack_size<A>;
+    constexpr int width = pack_size<A>, packs = cross_entropy_tuning.packs;
+    constexpr int step = threads * width;
     const A* const z = p.logits[ctx.block_x()];
     ExponentialSum<A> total;
-    for (index_t c = ctx.thread() * width; c < p.vocab; c += threads * width)
-      total.add(ctx, load_pack<width>(ctx, z + c, p.vocab - c, p.aligned), p.vocab - c);
+    for (index_t c = ctx.thread() * width; c < p.vocab; c += packs * step) {
+      Pack<A, width> some[packs];
+#pragma unroll
+      for (int j = 0; j < packs; ++j)
+        some[j] = load_pack<width>(ctx, z + c + j * step, p.vocab - c - j * step, p.aligned);
+      total.add(ctx, some, step, static_cast<int>(p.vocab - c));
+    }
     total.over_warp(ctx);
     if (ctx.lane() == 0) {
       ctx.shared().maximum[ctx.warp()] = total.maximum;

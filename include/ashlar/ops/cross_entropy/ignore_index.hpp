@@ -1,4 +1,4 @@
-// The target that counts for nothing. Used by the data that makes targets and by ops/cross_entropy/cross_entropy.hpp.
+// The target that counts for nothing.
 #pragma once
 
 #include <cstdint>

@@ -30,6 +30,15 @@ void cast(TensorView<const From, Cpu> x, TensorView<To, Cpu> out) {
 }
 
 template <class T>
+void scale(TensorView<T, Cpu> x, double factor) {
+  const index_t n = x.count();
+  T* const v = x.data();
+  const auto f = static_cast<Acc<T>>(factor);
+  ASHLAR_OMP(parallel for if (worth_a_fork(n)))
+  for (index_t i = 0; i < n; ++i) v[i] = T(Acc<T>(v[i]) * f);
+}
+
+template <class T>
 void scale_rows(TensorView<T, Cpu> x, TensorView<const float, Cpu> weights) {
   using A = Acc<T>;
   const index_t rows = x.rows(), cols = x.cols();

@@ -65,6 +65,30 @@ struct Cast {
   }
 };
 
+template <class T>
+struct Scale {
+  struct Params {
+    T* x;
+    Acc<T> factor;
+    index_t n;
+    bool aligned;
+  };
+  using Shared = NoShared;
+  static constexpr int threads = elementwise_tuning.threads, width = pack_size<T>;
+  static constexpr int tile = threads * width * elementwise_tuning.packs_per_thread;
+
+  ASHLAR_DEVICE static void run(const Params& p, Simt<Shared>& ctx) {
+    const index_t begin = ctx.block_x() * tile + ctx.thread() * width;
+    for (int k = 0; k < elementwise_tuning.packs_per_thread; ++k) {
+      const index_t i = begin + k * threads * width;
+      if (i >= p.n) return;
+      auto x = load_pack<width>(ctx, p.x + i, p.n - i, p.aligned);
+      for (int j = 0; j < width; ++j) x.values[j] = T(Acc<T>(x.values[j]) * p.factor);
+      store_pack(ctx, p.x + i, x, p.n - i, p.aligned);
+    }
+  }
+};
+
 /// A thread has elements of the rows, one at a time: rows need not be aligned.
 template <class T>
 struct ScaleRows {
@@ -138,6 +162,13 @@ void cast(Cuda::Queue& queue, TensorView<const From, Cuda> x, TensorView<To, Cud
   using Kernel = kernel::Cast<From, To>;
   launch<Kernel>(queue, {ceil_div(out.count(), Kernel::tile)},
                  {x.data(), out.data(), out.count(), packs_aligned<Kernel::width>(x, out)});
+}
+
+template <class T>
+void scale(Cuda::Queue& queue, TensorView<T, Cuda> x, double factor) {
+  using Kernel = kernel::Scale<T>;
+  launch<Kernel>(queue, {ceil_div(x.count(), Kernel::tile)},
+                 {x.data(), static_cast<Acc<T>>(factor), x.count(), packs_aligned<Kernel::width>(x)});
 }
 
 template <class T>

@@ -1,4 +1,4 @@
-// Passes over tensors: add, cast, scale_rows, sum, and the count of values that are not finite. Read next:
+// Passes over tensors: add, cast, scale, scale_rows, sum, and the count of values that are not finite. Read next:
 // ops/elementwise/cpu.hpp.
 #pragma once
 
@@ -19,6 +19,8 @@ template <class T>
 void add(Cuda::Queue&, TensorView<const T, Cuda> a, TensorView<const T, Cuda> b, TensorView<T, Cuda> out);
 template <class From, class To>
 void cast(Cuda::Queue&, TensorView<const From, Cuda> x, TensorView<To, Cuda> out);
+template <class T>
+void scale(Cuda::Queue&, TensorView<T, Cuda> x, double factor);
 template <class T>
 void scale_rows(Cuda::Queue&, TensorView<T, Cuda> x, TensorView<const float, Cuda> weights);
 template <class A>
@@ -51,6 +53,18 @@ void cast(typename D::Queue& queue, TensorView<const From, D> x, TensorView<To, 
     cpu::cast<From, To>(x, out);
   else
     cuda::cast<From, To>(queue, x, out);
+}
+
+/// x, contiguous, is multiplied by `factor`, in Acc<T>.
+template <class T, class D>
+void scale(typename D::Queue& queue, TensorView<T, D> x, double factor) {
+  check(x.contiguous(), "scale: x must be contiguous");
+  if constexpr (std::is_same_v<D, Meta>)
+    queue.count(1.0 * x.count(), x, x);
+  else if constexpr (std::is_same_v<D, Cpu>)
+    cpu::scale<T>(x, factor);
+  else
+    cuda::scale<T>(queue, x, factor);
 }
 
 /// Row i of x [N, F] is multiplied by weights[i], in Acc<T>; where the weight is 0 it becomes 0, whatever it was. Row

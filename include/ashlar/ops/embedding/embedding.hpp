@@ -1,5 +1,4 @@
-// Token embedding: rows of a table, also of a vocabulary shard. Used by nn/embedding.hpp. Read next:
-// ops/embedding/cpu.hpp.
+// Token embedding: rows of a table, also of a vocabulary shard. Read next: ops/embedding/cpu.hpp.
 #pragma once
 
 #include <algorithm>

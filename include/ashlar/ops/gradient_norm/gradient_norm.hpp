@@ -1,5 +1,5 @@
-// The global gradient norm and the scale that clips it, without a wait for the host.
-// Used by optim/optimizer.hpp. Read next: ops/gradient_norm/cpu.hpp.
+// The global gradient norm and the scale that clips it, without a wait for the host. Read next:
+// ops/gradient_norm/cpu.hpp.
 #pragma once
 
 #include <type_traits>

@@ -1,6 +1,5 @@
-// Grouped GEMM: one product an expert, over consecutive groups of rows. Used by moe/experts.hpp.
-// The group sizes stay on the device: offsets [E + 1] are read by the kernels. Read next: ops/grouped_gemm/cpu.hpp,
-// ops/grouped_gemm/cuda.cuh.
+// Grouped GEMM: one product an expert, over consecutive groups of rows. The group sizes stay on the device: offsets [E
+// + 1] are read by the kernels. Read next: ops/grouped_gemm/cpu.hpp, ops/grouped_gemm/cuda.cuh.
 #pragma once
 
 #include <type_traits>

@@ -1,5 +1,5 @@
 // Load balancing without an auxiliary loss: a bias on the selection follows the counts (Wang et al. 2024,
-// arXiv:2408.15664). Used by moe/routers/top_k.hpp.
+// arXiv:2408.15664).
 #pragma once
 
 #include <cstdint>

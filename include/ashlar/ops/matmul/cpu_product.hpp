@@ -1,5 +1,5 @@
-// Which library multiplies what. What declares this includes it where the program compiles it itself. Used by
-// ops/matmul/cpu.hpp. Read next: ops/matmul/blocked.hpp, ops/matmul/onednn.hpp.
+// Which library multiplies what. What declares this includes it where the program compiles it itself. Read next:
+// ops/matmul/blocked.hpp, ops/matmul/onednn.hpp.
 #pragma once
 
 #include <type_traits>

@@ -1,5 +1,4 @@
-// Matrix product by cuBLASLt: its algorithm is chosen once for each shape and remembered. Used by ops/matmul/cuda.cuh;
-// empty under the emulator.
+// Matrix product by cuBLASLt: its algorithm is chosen once for each shape and remembered. Empty under the emulator.
 #pragma once
 
 #include "ashlar/core/platform.hpp"

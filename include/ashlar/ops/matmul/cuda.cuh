@@ -57,8 +57,8 @@ constexpr index_t odd_part(index_t n) {
 
 }  // namespace kernel
 
-/// A product of bf16 with many rows or columns or a long sum, as with a vocabulary of 50,257, is two, of which one has a
-/// size that cuBLASLt's fast kernels take; where the sum is cut and c is bf16, c is rounded twice. Rows are cut where
+/// A product of bf16 with many rows or columns or a long sum, as with a vocabulary of 50,257, is two, of which one has
+/// a size that cuBLASLt's fast kernels take; where the sum is cut and c is bf16, c is rounded twice. Rows are cut where
 /// they lie next to each other in a, and so is a sum where it does in a or b: elsewhere a size may be any.
 template <class T, class C>
 void matmul(Cuda::Queue& queue, TensorView<const T, Cuda> a, Transpose ta, TensorView<const T, Cuda> b, Transpose tb,

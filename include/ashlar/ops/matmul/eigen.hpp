@@ -1,6 +1,5 @@
 // Matrix product of doubles by Eigen: the one file of the library that includes it. Finite differences and references
 // run on it, so that the kernels of ops/matmul/blocked.hpp are checked against a library that shares nothing with them.
-// Used by ops/matmul/cpu_product.hpp.
 #pragma once
 
 // g++ 12 takes the undefined registers of its own AVX-512 intrinsics, inlined here, for uninitialised variables.

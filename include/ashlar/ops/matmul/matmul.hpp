@@ -1,5 +1,5 @@
-// Matrix product, the one dense operation: oneDNN, Eigen or the library's own blocks on Cpu, cuBLASLt on Cuda.
-// Used by Linear and by the output projection. Read next: ops/matmul/cpu.hpp.
+// Matrix product, the one dense operation: oneDNN, Eigen or the library's own blocks on Cpu, cuBLASLt on Cuda. Read
+// next: ops/matmul/cpu.hpp.
 #pragma once
 
 #include <type_traits>

@@ -1,4 +1,4 @@
-// Matrix product by oneDNN: float by its sgemm, bf16 by its matmul primitive. Used by ops/matmul/cpu_product.hpp.
+// Matrix product by oneDNN: float by its sgemm, bf16 by its matmul primitive.
 #pragma once
 
 #include "ashlar/core/platform.hpp"

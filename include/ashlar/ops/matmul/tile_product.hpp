@@ -1,6 +1,5 @@
 // Small matrix products on tiles that lie in the cache: the arithmetic of matmul and attention on the host. Written
-// with the vector types of g++ and clang, so that the sums stay in registers. Used by ops/matmul/blocked.hpp and
-// ops/attention/tiles.hpp.
+// with the vector types of g++ and clang, so that the sums stay in registers.
 #pragma once
 
 #include <cstddef>

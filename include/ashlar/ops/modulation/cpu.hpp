@@ -1,5 +1,5 @@
 // Modulation on the host: rows one at a time, then the sums over a sequence's rows, row after row. Read next:
-// models/joint/modulated_norm.hpp.
+// models/joint/modulation.hpp.
 #pragma once
 
 #include <cmath>

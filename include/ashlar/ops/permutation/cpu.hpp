@@ -107,15 +107,14 @@ void unpermute_backward(TensorView<const T, Cpu> dy, TensorView<const T, Cpu> in
     const T* const d = dy.row(i);
     for (index_t j = 0; j < k; ++j) {
       const std::int32_t at = position.data()[i * k + j];
-      if (at < 0) {
-        dweights.row(i)[j] = 0;
-        continue;
-      }
       // The row is read before it is written: din may be in.
-      const T* const row = in.row(at);
+      if (dweights) {
+        const T* const row = at < 0 ? d : in.row(at);
+        dweights.row(i)[j] = at < 0 ? A(0) : lane_sum<A>(cols, [=](index_t c) { return A(d[c]) * A(row[c]); });
+      }
+      if (at < 0) continue;
       T* const out = din.row(at);
       const A w = weights.row(i)[j];
-      dweights.row(i)[j] = lane_sum<A>(cols, [=](index_t c) { return A(d[c]) * A(row[c]); });
       ASHLAR_SIMD
       for (index_t c = 0; c < cols; ++c) out[c] = T(w * A(d[c]));
     }

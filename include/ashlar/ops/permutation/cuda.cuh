@@ -49,6 +49,42 @@ struct Permute : WarpRows {
   }
 };
 
+/// The same where position, the inverse of source, is known: a token's row is read once for all its choices. The warp
+/// of a token also clears what is nobody's of as many rows.
+template <class T>
+struct PermuteTokens : WarpRows {
+  struct Params {
+    Rows<const T> x;
+    const std::int32_t *source, *position;
+    Rows<T> out;
+    index_t tokens, cols;
+    int top_k;
+    bool aligned;
+  };
+
+  ASHLAR_DEVICE static void run(const Params& p, Simt<Shared>& ctx) {
+    constexpr int width = pack_size<T>;
+    const index_t token = WarpRows::row(ctx);
+    if (token >= p.tokens) return;
+    for (int begin = 0; begin < p.top_k; begin += warp_size) {
+      const index_t slot = token * p.top_k + begin;
+      const int choices = p.top_k - begin < warp_size ? p.top_k - begin : warp_size;
+      const bool mine = ctx.lane() < choices;
+      const std::int32_t position = mine ? ctx.load(p.position + slot + ctx.lane()) : -1;
+      const std::int32_t source = mine ? ctx.load(p.source + slot + ctx.lane()) : 0;
+      for (index_t first = 0; first < p.cols; first += warp_size * width) {
+        const index_t c = first + ctx.lane() * width;
+        const auto values = load_pack<width>(ctx, p.x[token] + c, p.cols - c, p.aligned);
+        for (int j = 0; j < choices; ++j) {
+          const std::int32_t to = ctx.shuffle(position, j);
+          if (to >= 0) store_pack(ctx, p.out[to] + c, values, p.cols - c, p.aligned);
+          if (ctx.shuffle(source, j) < 0) store_pack(ctx, p.out[slot + j] + c, Pack<T, width>{}, p.cols - c, p.aligned);
+        }
+      }
+    }
+  }
+};
+
 /// out[n] (+)= the sum over the choices j of token n of weight(n, j) in[position[n, j]].
 template <class T>
 struct GatherSum : WarpRows {
@@ -100,30 +136,46 @@ struct UnpermuteBackward : WarpRows {
     int top_k;
     bool aligned;
   };
+  static constexpr int together = permutation_tuning.choices;  // rows whose loads are under way at a time
 
   ASHLAR_DEVICE static void run(const Params& p, Simt<Shared>& ctx) {
     constexpr int width = pack_size<T>;
     const index_t row = WarpRows::row(ctx);
     if (row >= p.rows) return;
-    for (int k = 0; k < p.top_k; ++k) {
-      const std::int32_t at = ctx.load(p.position + row * p.top_k + k);
-      A dot = 0;
-      if (at >= 0) {
-        const A weight = ctx.load(p.weights[row] + k);
-        for (index_t c = ctx.lane() * width; c < p.cols; c += warp_size * width) {
-          // `in` is read before din is written: they may be the same.
-          const auto dy = load_pack<width>(ctx, p.dy[row] + c, p.cols - c, p.aligned);
-          const auto in = load_pack<width>(ctx, p.in[at] + c, p.cols - c, p.aligned);
+    for (int begin = 0; begin < p.top_k; begin += together) {
+      // Lane j knows the j-th of these choices.
+      const int k = begin + ctx.lane();
+      const bool mine = ctx.lane() < together && k < p.top_k;
+      const std::int32_t position = mine ? ctx.load(p.position + row * p.top_k + k) : -1;
+      const A weight = position >= 0 ? ctx.load(p.weights[row] + k) : A(0);
+      A dot[together] = {};
+      for (index_t first = 0; first < p.cols; first += warp_size * width) {
+        const index_t c = first + ctx.lane() * width;
+        const auto dy = load_pack<width>(ctx, p.dy[row] + c, p.cols - c, p.aligned);
+        Pack<T, width> in[together];  // read before din is written: they may be the same
+#pragma unroll
+        for (int j = 0; j < together; ++j) {
+          const std::int32_t at = ctx.shuffle(position, j);
+          in[j] = {};
+          if (p.in.data) in[j] = load_pack<width>(ctx, p.in[at < 0 ? 0 : at] + c, at < 0 ? 0 : p.cols - c, p.aligned);
+        }
+#pragma unroll
+        for (int j = 0; j < together; ++j) {
+          const std::int32_t at = ctx.shuffle(position, j);
+          const A factor = ctx.shuffle(weight, j);
           Pack<T, width> din;
-          for (int j = 0; j < width; ++j) {
-            dot += A(dy.values[j]) * A(in.values[j]);
-            din.values[j] = T(weight * A(dy.values[j]));
+          for (int i = 0; i < width; ++i) {
+            dot[j] += A(dy.values[i]) * A(in[j].values[i]);
+            din.values[i] = T(factor * A(dy.values[i]));
           }
-          store_pack(ctx, p.din[at] + c, din, p.cols - c, p.aligned);
+          if (at >= 0) store_pack(ctx, p.din[at] + c, din, p.cols - c, p.aligned);
         }
       }
-      dot = warp_sum(ctx, dot);
-      if (ctx.lane() == 0) ctx.store(p.dweights[row] + k, dot);
+#pragma unroll
+      for (int j = 0; j < together; ++j) {
+        dot[j] = warp_sum(ctx, dot[j]);
+        if (ctx.lane() == 0 && begin + j < p.top_k && p.dweights.data) ctx.store(p.dweights[row] + begin + j, dot[j]);
+      }
     }
   }
 };
@@ -132,7 +184,14 @@ struct UnpermuteBackward : WarpRows {
 
 template <class T>
 void permute(Cuda::Queue& queue, TensorView<const T, Cuda> x, TensorView<const std::int32_t, Cuda> source,
-             index_t top_k, TensorView<T, Cuda> out) {
+             index_t top_k, TensorView<T, Cuda> out, TensorView<const std::int32_t, Cuda> position) {
+  if (position && top_k > 1) {
+    using Kernel = kernel::PermuteTokens<T>;
+    launch<Kernel>(queue, {Kernel::blocks(x.rows())},
+                   {rows_of(x), source.data(), position.data(), rows_of(out), x.rows(), out.cols(),
+                    static_cast<int>(top_k), packs_aligned<pack_size<T>>(x, out)});
+    return;
+  }
   using Kernel = kernel::Permute<T>;
   launch<Kernel>(queue, {Kernel::blocks(out.rows())},
                  {rows_of(x), source.data(), rows_of(out), out.rows(), out.cols(), static_cast<int>(top_k),
@@ -172,7 +231,7 @@ void unpermute_backward(Cuda::Queue& queue, TensorView<const T, Cuda> dy, Tensor
   launch<Kernel>(
       queue, {Kernel::blocks(weights.rows())},
       {rows_of(dy), rows_of(in), position.data(), rows_of(weights), rows_of(din), rows_of(dweights), weights.rows(),
-       dy.cols(), static_cast<int>(weights.cols()), packs_aligned<pack_size<T>>(dy, in, din)});
+       dy.cols(), static_cast<int>(weights.cols()), packs_aligned<pack_size<T>>(dy, in ? in : dy, din)});
 }
 
 }  // namespace ashlar::inline v0::ops::cuda

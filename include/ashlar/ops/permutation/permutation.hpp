@@ -1,5 +1,4 @@
-// Token permutation: rows sorted by expert, moved there and back, weighted. Used by moe/token_dispatchers/.
-// Read next: ops/permutation/cpu.hpp.
+// Token permutation: rows sorted by expert, moved there and back, weighted. Read next: ops/permutation/cpu.hpp.
 #pragma once
 
 #include <type_traits>
@@ -23,7 +22,7 @@ void sort_received(Cuda::Queue&, TensorView<const Index, Cuda> counts, TensorVie
                    TensorView<Index, Cuda> source, TensorView<Index, Cuda> offsets);
 template <class T>
 void permute(Cuda::Queue&, TensorView<const T, Cuda> x, TensorView<const std::int32_t, Cuda> source, index_t top_k,
-             TensorView<T, Cuda> out);
+             TensorView<T, Cuda> out, TensorView<const std::int32_t, Cuda> position);
 template <class T>
 void permute_backward(Cuda::Queue&, TensorView<const T, Cuda> dout, TensorView<const std::int32_t, Cuda> position,
                       index_t top_k, TensorView<T, Cuda> dx, bool accumulate);
@@ -80,16 +79,20 @@ void sort_received(typename D::Queue& queue, In<std::int32_t, D> counts, TensorV
     cuda::sort_received<std::int32_t>(queue, counts, position, source, offsets);
 }
 
-/// out [R, C] : row r = x[source[r] / top_k], zero where source is -1.
+/// out [R, C] : row r = x[source[r] / top_k], zero where source is -1. `position`, the inverse of source, for who has
+/// it: where every slot has a row (R = N top_k), a token's row is then read once for all of its choices.
 template <class T, class D>
-void permute(typename D::Queue& queue, In<T, D> x, In<std::int32_t, D> source, index_t top_k, TensorView<T, D> out) {
+void permute(typename D::Queue& queue, In<T, D> x, In<std::int32_t, D> source, index_t top_k, TensorView<T, D> out,
+             In<std::int32_t, D> position = {}) {
   check(source.count() == out.rows() && x.cols() == out.cols(), "permute: x [N, C], source [R], out [R, C]");
+  check(!position || (position.count() == x.rows() * top_k && position.count() == source.count()),
+        "permute: position [N top_k], where it is given, is the inverse of as long a source");
   if constexpr (std::is_same_v<D, Meta>)
     queue.count(0, x, source, out);
   else if constexpr (std::is_same_v<D, Cpu>)
     cpu::permute<T>(x, source, top_k, out);
   else
-    cuda::permute<T>(queue, x, source, top_k, out);
+    cuda::permute<T>(queue, x, source, top_k, out, position);
 }
 
 /// dx [N, C] (+)= sum over the token's choices j of dout[position[n top_k + j]], in order of j, in Acc<T>; -1 is
@@ -122,15 +125,17 @@ void unpermute(typename D::Queue& queue, In<T, D> in, In<std::int32_t, D> positi
 }
 
 /// din[position[n k + j]] = weights[n, j] dy[n] and dweights[n, j] = <dy[n], in[position[n k + j]]>, in Acc<T>. Rows of
-/// din that no slot owns are not written; dweights of a skipped slot is 0. din may alias in.
+/// din that no slot owns are not written; dweights of a skipped slot is 0. din may alias in. Where in and dweights are
+/// empty, din alone is written: rows times weights.
 template <class T, class D>
 void unpermute_backward(typename D::Queue& queue, In<T, D> dy, In<T, D> in, In<std::int32_t, D> position,
                         In<Acc<T>, D> weights, TensorView<T, D> din,
                         std::type_identity_t<TensorView<Acc<T>, D>> dweights) {
-  check(position.count() == weights.count() && dweights.count() == weights.count() && dy.cols() == in.cols(),
+  check(position.count() == weights.count() && dy.cols() == din.cols() &&
+            (in ? dy.cols() == in.cols() && dweights.count() == weights.count() : !dweights),
         "unpermute_backward: dy [N, C], in and din [R, C], position [N k], weights and dweights [N, k]");
   if constexpr (std::is_same_v<D, Meta>)
-    queue.count(3.0 * in.count(), dy, in, position, weights, din, dweights);
+    queue.count((in ? 3.0 : 1.0) * din.count(), dy, in, position, weights, din, dweights);
   else if constexpr (std::is_same_v<D, Cpu>)
     cpu::unpermute_backward<T>(dy, in, position, weights, din, dweights);
   else

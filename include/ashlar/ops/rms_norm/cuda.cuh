@@ -1,5 +1,6 @@
 // RMSNorm on Cuda. A row is one warp's or one block's, by its length; the weight gradient is summed over blocks of rows
-// first, then over the blocks. Read next: ops/rms_norm/tuning.hpp, device/cuda/reduce.cuh.
+// first, on the way of the other gradient, then over the blocks. Read next: ops/rms_norm/tuning.hpp,
+// device/cuda/reduce.cuh.
 #pragma once
 
 #include "ashlar/device/cuda/launch.cuh"
@@ -89,47 +90,81 @@ struct RmsNormBackwardParams {
   const T* weight;
   const Acc<T>* rstd;
   Rows<T> dx;
-  index_t rows, cols;
+  Acc<T>* partial;  // [blocks, cols]: the weight gradient of each block's rows; null: none
+  index_t rows, cols, block_rows;
   bool accumulate, aligned;
 };
 
-/// dx alone: dx may take the place of dy, so the weight gradient is computed before.
+/// dx, and the weight gradient of the block's rows on the way: a thread sums that of its columns in shared memory, at
+/// places of its own. dx may take the place of dy: a thread has read what it writes.
 template <class T, bool WarpRow>
-struct RmsNormBackward : RmsNormRow<Acc<T>, WarpRow> {
+struct RmsNormBackward {
   using A = Acc<T>;
   using Row = RmsNormRow<A, WarpRow>;
-  using typename Row::Shared;
   using Params = RmsNormBackwardParams<T>;
+  static constexpr int threads = Row::threads, width = pack_size<T>, step = Row::row_threads * width;
+  static constexpr int capacity = rms_norm_tuning.summed_columns;  // of a block's rows that are worked on at a time
+  static constexpr index_t most_cols = capacity / Row::rows_per_block;
+  struct Shared {
+    SharedArray<A, warp_size> partial;
+    SharedArray<A, capacity> sums;  // [pass over the columns, j, thread]
+  };
 
   ASHLAR_DEVICE static void run(const Params& p, Simt<Shared>& ctx) {
-    constexpr int width = pack_size<T>, step = Row::row_threads * width;
-    const index_t row = Row::row(ctx);
-    if (row >= p.rows) return;
-    const A rstd = ctx.load(p.rstd + row);
-    A dot = 0;
-    for (index_t c = Row::thread(ctx) * width; c < p.cols; c += step) {
-      const auto dy = load_pack<width>(ctx, p.dy[row] + c, p.cols - c, p.aligned);
-      const auto h = load_pack<width>(ctx, p.h[row] + c, p.cols - c, p.aligned);
-      const auto weight = load_pack<width>(ctx, p.weight + c, p.cols - c, p.aligned);
-      for (int j = 0; j < width; ++j) dot += A(dy.values[j]) * A(weight.values[j]) * (A(h.values[j]) * rstd);
-    }
-    const A mean = Row::sum(ctx, dot) / A(p.cols);
-    for (index_t c = Row::thread(ctx) * width; c < p.cols; c += step) {
-      const auto dy = load_pack<width>(ctx, p.dy[row] + c, p.cols - c, p.aligned);
-      const auto h = load_pack<width>(ctx, p.h[row] + c, p.cols - c, p.aligned);
-      const auto weight = load_pack<width>(ctx, p.weight + c, p.cols - c, p.aligned);
-      Pack<T, width> dx;
-      if (p.accumulate) dx = load_pack<width>(ctx, p.dx[row] + c, p.cols - c, p.aligned);
-      for (int j = 0; j < width; ++j) {
-        const A d = rstd * (A(dy.values[j]) * A(weight.values[j]) - A(h.values[j]) * rstd * mean);
-        dx.values[j] = T(p.accumulate ? A(dx.values[j]) + d : d);
+    auto& sums = ctx.shared().sums;
+    const int thread = WarpRow ? ctx.lane() : ctx.thread();
+    if (p.partial)
+      for (index_t i = ctx.thread(); i < ceil_div(p.cols, step) * width * threads; i += threads)
+        sums[static_cast<int>(i)] = A(0);
+    const index_t first = ctx.block_x() * p.block_rows,
+                  end = first + p.block_rows < p.rows ? first + p.block_rows : p.rows;
+    for (index_t row = first + (WarpRow ? ctx.warp() : 0); row < end; row += Row::rows_per_block) {
+      const A rstd = ctx.load(p.rstd + row);
+      A dot = 0;
+      for (index_t c = thread * width; c < p.cols; c += step) {
+        const auto dy = load_pack<width>(ctx, p.dy[row] + c, p.cols - c, p.aligned);
+        const auto h = load_pack<width>(ctx, p.h[row] + c, p.cols - c, p.aligned);
+        const auto weight = load_pack<width>(ctx, p.weight + c, p.cols - c, p.aligned);
+        for (int j = 0; j < width; ++j) dot += A(dy.values[j]) * A(weight.values[j]) * (A(h.values[j]) * rstd);
       }
-      store_pack(ctx, p.dx[row] + c, dx, p.cols - c, p.aligned);
+      A total;
+      if constexpr (WarpRow)
+        total = warp_sum(ctx, dot);
+      else
+        total = block_sum(ctx, ctx.shared().partial, dot);
+      const A mean = total / A(p.cols);
+      int slot = ctx.thread();
+      for (index_t c = thread * width; c < p.cols; c += step) {
+        const auto dy = load_pack<width>(ctx, p.dy[row] + c, p.cols - c, p.aligned);
+        const auto h = load_pack<width>(ctx, p.h[row] + c, p.cols - c, p.aligned);
+        const auto weight = load_pack<width>(ctx, p.weight + c, p.cols - c, p.aligned);
+        Pack<T, width> dx;
+        if (p.accumulate) dx = load_pack<width>(ctx, p.dx[row] + c, p.cols - c, p.aligned);
+        for (int j = 0; j < width; ++j) {
+          const A normed = A(h.values[j]) * rstd, d = rstd * (A(dy.values[j]) * A(weight.values[j]) - normed * mean);
+          dx.values[j] = T(p.accumulate ? A(dx.values[j]) + d : d);
+          if (p.partial) {
+            sums[slot] = A(sums[slot]) + A(dy.values[j]) * normed;
+            slot += threads;
+          }
+        }
+        store_pack(ctx, p.dx[row] + c, dx, p.cols - c, p.aligned);
+      }
+    }
+    if (!p.partial) return;
+    ctx.sync();
+    for (index_t c = ctx.thread(); c < p.cols; c += threads) {
+      const int pass = static_cast<int>(c / step), at = static_cast<int>(c % step);
+      A total = 0;
+      for (int w = 0; w < Row::rows_per_block; ++w)
+        total += A(sums[(pass * width + at % width) * threads + w * warp_size + at / width]);
+      ctx.store(p.partial + ctx.block_x() * p.cols + c, total);
     }
   }
 };
 
-/// partial[block of rows, c] = the sum of dy h rstd over the block's rows. Each warp sums every warps-th of them.
+/// partial[block of rows, c] = the sum of dy h rstd over the block's rows, for rows of more columns than
+/// RmsNormBackward can sum. Each warp sums every warps-th of them.
 template <class T>
 struct RmsNormWeightPartial {
   using A = Acc<T>;
@@ -137,7 +172,7 @@ struct RmsNormWeightPartial {
     Rows<const T> dy, h;
     const A* rstd;
     A* partial;  // [grid x, cols]
-    index_t rows, cols;
+    index_t rows, cols, block_rows;
     bool aligned;
   };
   static constexpr int threads = rms_norm_tuning.threads, warps = threads / warp_size;
@@ -149,8 +184,7 @@ struct RmsNormWeightPartial {
 
   ASHLAR_DEVICE static void run(const Params& p, Simt<Shared>& ctx) {
     auto& sums = ctx.shared().sums;
-    const index_t first_row = ctx.block_x() * rms_norm_tuning.rows_per_block;
-    const index_t end = first_row + rms_norm_tuning.rows_per_block;
+    const index_t first_row = ctx.block_x() * p.block_rows, end = first_row + p.block_rows;
     const index_t c = ctx.block_y() * columns + ctx.lane() * width;
     A sum[width] = {};
     if (c < p.cols)
@@ -199,15 +233,6 @@ struct RmsNormWeightFinish {
   }
 };
 
-/// Launches the kernel with a warp or a block a row, by the length of rows.
-template <template <class, bool> class Kernel, class T, class Params>
-void launch_rows(Cuda::Queue& queue, const Params& params) {
-  if (params.cols <= rms_norm_tuning.warp_row)
-    launch<Kernel<T, true>>(queue, {ceil_div(params.rows, Kernel<T, true>::rows_per_block)}, params);
-  else
-    launch<Kernel<T, false>>(queue, {params.rows}, params);
-}
-
 }  // namespace kernel
 
 template <class T>
@@ -216,9 +241,12 @@ void rms_norm(Cuda::Queue& queue, TensorView<const T, Cuda> x, TensorView<const 
               TensorView<Acc<T>, Cuda> rstd) {
   constexpr int width = pack_size<T>;
   const bool aligned = packs_aligned<width>(x, weight, y) && (!residual || packs_aligned<width>(residual, h));
-  kernel::launch_rows<kernel::RmsNorm, T>(
-      queue, kernel::RmsNormParams<T>{rows_of(x), rows_of(residual), weight.data(), rows_of(h), rows_of(y), rstd.data(),
-                                      x.rows(), x.cols(), Acc<T>(eps), aligned});
+  const kernel::RmsNormParams<T> params{rows_of(x),  rows_of(residual), weight.data(), rows_of(h),  rows_of(y),
+                                        rstd.data(), x.rows(),          x.cols(),      Acc<T>(eps), aligned};
+  if (x.cols() <= rms_norm_tuning.warp_row)
+    launch<kernel::RmsNorm<T, true>>(queue, {ceil_div(x.rows(), kernel::RmsNorm<T, true>::rows_per_block)}, params);
+  else
+    launch<kernel::RmsNorm<T, false>>(queue, {x.rows()}, params);
 }
 
 template <class T>
@@ -230,16 +258,29 @@ void rms_norm_backward(Cuda::Queue& queue, TensorView<const T, Cuda> dy, TensorV
   const index_t rows = h.rows(), cols = h.cols();
   if (rows == 0 || cols == 0) return;
   const bool aligned = packs_aligned<width>(dy, h);
-  const index_t blocks = ceil_div(rows, rms_norm_tuning.rows_per_block);
-  if (dweight) {
+  const index_t block_rows = rms_norm_tuning.block_rows(rows), blocks = ceil_div(rows, block_rows);
+  const bool summed = dweight && cols <= kernel::RmsNormBackward<T, false>::most_cols;
+  const kernel::RmsNormBackwardParams<T> params{rows_of(dy),
+                                                rows_of(h),
+                                                weight.data(),
+                                                rstd.data(),
+                                                rows_of(dx),
+                                                summed ? workspace.data() : nullptr,
+                                                rows,
+                                                cols,
+                                                block_rows,
+                                                accumulate,
+                                                aligned && packs_aligned<width>(weight, dx)};
+  if (dweight && !summed)  // before dx, which may take the place of dy
     launch<Partial>(queue, {blocks, ceil_div(cols, Partial::columns)},
-                    {rows_of(dy), rows_of(h), rstd.data(), workspace.data(), rows, cols, aligned});
+                    {rows_of(dy), rows_of(h), rstd.data(), workspace.data(), rows, cols, block_rows, aligned});
+  if (cols <= rms_norm_tuning.warp_row)
+    launch<kernel::RmsNormBackward<T, true>>(queue, {blocks}, params);
+  else
+    launch<kernel::RmsNormBackward<T, false>>(queue, {blocks}, params);
+  if (dweight)
     launch<kernel::RmsNormWeightFinish<Acc<T>>>(queue, {ceil_div(cols, warp_size)},
                                                 {workspace.data(), dweight.data(), blocks, cols});
-  }
-  kernel::launch_rows<kernel::RmsNormBackward, T>(
-      queue, kernel::RmsNormBackwardParams<T>{rows_of(dy), rows_of(h), weight.data(), rstd.data(), rows_of(dx), rows,
-                                              cols, accumulate, aligned && packs_aligned<width>(weight, dx)});
 }
 
 }  // namespace ashlar::inline v0::ops::cuda

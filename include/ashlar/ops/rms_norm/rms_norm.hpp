@@ -1,5 +1,5 @@
-// RMSNorm, with the residual addition before it fused in (Zhang and Sennrich 2019, arXiv:1910.07467).
-// Used by nn/rms_norm.hpp. Read next: ops/rms_norm/cpu.hpp, ops/rms_norm/cuda.cuh.
+// RMSNorm, with the residual addition before it fused in (Zhang and Sennrich 2019, arXiv:1910.07467). Read next:
+// ops/rms_norm/cpu.hpp, ops/rms_norm/cuda.cuh.
 #pragma once
 
 #include <type_traits>
@@ -45,7 +45,9 @@ void rms_norm(typename D::Queue& queue, In<T, D> x, In<T, D> residual, In<T, D> 
 /// each block of rows. Zero where the device needs none.
 template <class D>
 index_t rms_norm_backward_workspace(index_t rows, index_t cols) {
-  return std::is_same_v<D, Cpu> ? 0 : ceil_div(rows < 1 ? 1 : rows, rms_norm_tuning.rows_per_block) * cols;
+  if (std::is_same_v<D, Cpu>) return 0;
+  rows = rows < 1 ? 1 : rows;
+  return ceil_div(rows, rms_norm_tuning.block_rows(rows)) * cols;
 }
 
 /// With g = dy weight and xh = h rstd: dx = rstd (g - xh mean(g xh)) (added to dx when `accumulate`);

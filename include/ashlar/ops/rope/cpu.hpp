@@ -1,4 +1,4 @@
-// Rotary position embedding on the host. Read next: nn/attention.hpp.
+// Rotary position embedding on the host. Read next: nn/attention/grouped_query.hpp.
 #pragma once
 
 #include "ashlar/core/error.hpp"

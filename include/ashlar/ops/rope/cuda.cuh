@@ -1,5 +1,5 @@
 // Rotary position embedding on Cuda: a warp has a row, each lane turns whole pairs, so in place is safe.
-// Read next: nn/attention.hpp.
+// Read next: nn/attention/grouped_query.hpp.
 #pragma once
 
 #include "ashlar/device/cuda/launch.cuh"

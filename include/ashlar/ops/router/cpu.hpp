@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <vector>
 
 #include "ashlar/core/loops.hpp"
 #include "ashlar/core/math.hpp"
@@ -31,15 +32,15 @@ void router_scores(ScoreFunction score, index_t n, const A* z, A* p) {
   for (index_t e = 0; e < n; ++e) p[e] /= sum;
 }
 
-/// best [k] = the columns with the largest p + bias (bias may be null), best first, the lower column first among
-/// equals; NaN is smaller than everything.
-template <class A>
-void top_columns(index_t n, index_t k, const A* p, const A* bias, std::int32_t* best) {
-  const auto value = [=](index_t e) { return bias ? p[e] + bias[e] : p[e]; };
+/// best [k] = the columns of [0, n) that `allowed` has, with the largest value(column), best first, the lower column
+/// first among equals; NaN is smaller than everything. Returns how many there are, if fewer than k.
+template <class A, class Value, class Allowed>
+index_t top_columns(index_t n, index_t k, const Value& value, const Allowed& allowed, std::int32_t* best) {
   const auto better = [](A a, A b) { return a > b || (std::isnan(b) && !std::isnan(a)); };
   index_t kept = 0;
   A last = 0;  // the value of the last one kept
   for (index_t e = 0; e < n; ++e) {
+    if (!allowed(e)) continue;
     const A v = value(e);
     if (kept == k && !better(v, last)) continue;
     index_t at = kept < k ? kept++ : k - 1;
@@ -47,6 +48,27 @@ void top_columns(index_t n, index_t k, const A* p, const A* bias, std::int32_t* 
     best[at] = static_cast<std::int32_t>(e);
     last = value(best[kept - 1]);
   }
+  return kept;
+}
+
+/// in_limit [groups] = whether a group of the n columns is among the group_limit with the largest values.
+template <class A, class Value>
+void limit_groups(const RouterOptions& o, index_t n, const Value& value, std::vector<char>& in_limit) {
+  const index_t size = n / o.groups;
+  std::vector<A> group_value;
+  std::vector<std::int32_t> best(static_cast<std::size_t>(std::max(o.group_best, o.group_limit)));
+  const auto all = [](index_t) { return true; };
+  for (index_t g = 0; g < o.groups; ++g) {
+    const index_t found = top_columns<A>(
+        size, o.group_best, [&](index_t e) { return value(g * size + e); }, all, best.data());
+    A sum = 0;
+    for (index_t j = 0; j < found; ++j) sum += value(g * size + best[static_cast<std::size_t>(j)]);
+    group_value.push_back(sum);
+  }
+  in_limit.assign(static_cast<std::size_t>(o.groups), 0);
+  const auto of_group = [&](index_t g) { return group_value[static_cast<std::size_t>(g)]; };
+  const index_t found = top_columns<A>(o.groups, o.group_limit, of_group, all, best.data());
+  for (index_t j = 0; j < found; ++j) in_limit[static_cast<std::size_t>(best[static_cast<std::size_t>(j)])] = 1;
 }
 
 }  // namespace detail
@@ -56,13 +78,21 @@ void top_k_router(const RouterOptions& options, TensorView<const A, Cpu> logits,
                   TensorView<A, Cpu> probabilities, TensorView<std::int32_t, Cpu> experts, TensorView<A, Cpu> weights,
                   TensorView<std::int32_t, Cpu> counts) {
   const index_t rows = logits.rows(), n = logits.cols(), k = options.top_k;
+  const bool in_turn = options.in_turn, limits = !in_turn && options.group_limit < options.groups;
   ASHLAR_OMP(parallel for if (worth_a_fork(4 * rows * n)))
   for (index_t i = 0; i < rows; ++i) {
     A* const p = probabilities.row(i);
     std::int32_t* const chosen = experts.row(i);
     A* const w = weights.row(i);
     detail::router_scores(options.score, n, logits.row(i), p);
-    detail::top_columns<A>(n, k, p, bias ? bias.data() : nullptr, chosen);
+    const A* const b = bias ? bias.data() : nullptr;
+    const auto value = [=](index_t e) { return in_turn ? A(-((e + n - i * k % n) % n)) : b ? p[e] + b[e] : p[e]; };
+    std::vector<char> in_limit;
+    if (limits) detail::limit_groups<A>(options, n, value, in_limit);
+    const auto allowed = [&](index_t e) {
+      return !limits || in_limit[static_cast<std::size_t>(e / (n / options.groups))] != 0;
+    };
+    detail::top_columns<A>(n, k, value, allowed, chosen);
     A sum = 0;
     for (index_t j = 0; j < k; ++j) sum += p[chosen[j]];
     const A factor = A(options.scale) / (options.normalize ? sum + A(1e-20) : A(1));

@@ -26,8 +26,9 @@ struct RouterParams {
   index_t tokens;
   int n, top_k;
   ScoreFunction score;
-  bool normalize;
+  bool normalize, in_turn;
   A scale;
+  int groups, group_limit, group_best;
 };
 
 /// Lane l of a warp has experts l, l + 32, ...: PerLane of them, as far as they exist.
@@ -76,12 +77,16 @@ struct Router {
     for (int j = 0; j < PerLane; ++j) {
       value[j] = probability[j];
       if (expert(ctx, j) >= p.n) continue;
-      if (p.bias) value[j] += ctx.load(p.bias + expert(ctx, j));
+      if (p.in_turn)
+        value[j] = A(-((expert(ctx, j) + p.n - static_cast<int>(token * p.top_k % p.n)) % p.n));
+      else if (p.bias)
+        value[j] += ctx.load(p.bias + expert(ctx, j));
       ctx.store(p.probabilities[token] + expert(ctx, j), probability[j]);
     }
 
     unsigned taken = 0;  // bit j: this lane has no j-th expert, or it was chosen
     for (int j = 0; j < PerLane; ++j) taken |= (expert(ctx, j) < p.n ? 0u : 1u) << j;
+    if (p.group_limit < p.groups && !p.in_turn) taken |= out_of_limit(p, ctx, probability, value, taken);
     A sum = 0;
     for (int k = 0; k < p.top_k; ++k) {
       const Candidate best = best_of_warp(ctx, probability, value, taken);
@@ -125,12 +130,41 @@ struct Router {
       const Candidate mine{value[j], probability[j], expert(ctx, j)};
       if (!(taken >> j & 1u) && better(mine, best)) best = mine;
     }
+    return best_of_lanes(ctx, best);
+  }
+  ASHLAR_DEVICE static Candidate best_of_lanes(const Simt<Shared>& ctx, Candidate best) {
     for (int lanes = warp_size / 2; lanes > 0; lanes /= 2) {
       const Candidate other{ctx.shuffle_xor(best.value, lanes), ctx.shuffle_xor(best.probability, lanes),
                             ctx.shuffle_xor(best.expert, lanes)};
       if (better(other, best)) best = other;
     }
     return best;
+  }
+
+  /// The bits of this lane's experts whose groups are not among the best. Lane g keeps the value of group g: there are
+  /// at most 32.
+  ASHLAR_DEVICE static unsigned out_of_limit(const Params& p, const Simt<Shared>& ctx, const A (&probability)[PerLane],
+                                             const A (&value)[PerLane], unsigned taken) {
+    const int size = p.n / p.groups;
+    Candidate mine{nan, nan, Candidate::none};
+    for (int g = 0; g < p.groups; ++g) {
+      unsigned others = taken;
+      for (int j = 0; j < PerLane; ++j) others |= (expert(ctx, j) / size == g ? 0u : 1u) << j;
+      A sum = 0;
+      for (int i = 0; i < p.group_best && i < size; ++i) {
+        const Candidate best = best_of_warp(ctx, probability, value, others);
+        sum += best.value;
+        if (best.expert % warp_size == ctx.lane()) others |= 1u << (best.expert / warp_size);
+      }
+      if (g == ctx.lane()) mine = {sum, sum, g};
+    }
+    unsigned allowed = 0;
+    for (int i = 0; i < p.group_limit; ++i) {
+      const int best = best_of_lanes(ctx, mine).expert;
+      if (best == ctx.lane()) mine = {nan, nan, Candidate::none};
+      for (int j = 0; j < PerLane; ++j) allowed |= (expert(ctx, j) / size == best ? 1u : 0u) << j;
+    }
+    return ~allowed;
   }
 };
 
@@ -187,7 +221,7 @@ struct RouterBackward {
 
 }  // namespace kernel
 
-/// Throws Error for more than router_tuning.max_experts experts.
+/// Throws Error for more than router_tuning.max_experts experts, or 32 groups that are limited.
 template <class A>
 void top_k_router(Cuda::Queue& queue, const RouterOptions& options, TensorView<const A, Cuda> logits,
                   TensorView<const A, Cuda> bias, TensorView<A, Cuda> probabilities,
@@ -196,10 +230,24 @@ void top_k_router(Cuda::Queue& queue, const RouterOptions& options, TensorView<c
   const index_t n = logits.cols(), tokens = logits.rows();
   if (n > router_tuning.max_experts)
     fail(concat("top_k_router: ", n, " experts are more than the ", router_tuning.max_experts, " of the Cuda kernel"));
-  const kernel::RouterParams<A> params{rows_of(logits),  bias.data(),         rows_of(probabilities),
-                                       rows_of(experts), rows_of(weights),    counts.data(),
-                                       tokens,           static_cast<int>(n), static_cast<int>(options.top_k),
-                                       options.score,    options.normalize,   A(options.scale)};
+  const kernel::RouterParams<A> params{rows_of(logits),
+                                       bias.data(),
+                                       rows_of(probabilities),
+                                       rows_of(experts),
+                                       rows_of(weights),
+                                       counts.data(),
+                                       tokens,
+                                       static_cast<int>(n),
+                                       static_cast<int>(options.top_k),
+                                       options.score,
+                                       options.normalize,
+                                       options.in_turn,
+                                       A(options.scale),
+                                       static_cast<int>(options.groups),
+                                       static_cast<int>(options.group_limit),
+                                       static_cast<int>(options.group_best)};
+  if (options.group_limit < options.groups && options.groups > warp_size)
+    fail(concat("top_k_router: ", options.groups, " groups are more than the 32 of the Cuda kernel"));
   const auto route = [&]<int per_lane>(std::integral_constant<int, per_lane>) {
     using Kernel = kernel::Router<A, per_lane>;
     const index_t blocks = ceil_div(tokens, Kernel::warps);

@@ -1,7 +1,7 @@
-// Token-choice top-k routing: scores, selection, weights, counts. Used by moe/routers/top_k.hpp. Read next:
-// ops/router/cpu.hpp.
+// Token-choice top-k routing: scores, selection, weights, counts. Read next: ops/router/cpu.hpp.
 #pragma once
 
+#include <algorithm>
 #include <type_traits>
 
 #include <cstdint>
@@ -27,7 +27,8 @@ void top_k_router_backward(Cuda::Queue&, const RouterOptions& options, TensorVie
 }  // namespace cuda
 
 /// For each row of logits [N, E]: probabilities [N, E] = sigmoid or softmax of it; experts [N, k] = the k columns with
-/// the largest probabilities + bias, in decreasing order, the lower column first among equals (NaN counts as smallest);
+/// the largest probabilities + bias, in decreasing order, the lower column first among equals (NaN counts as smallest),
+/// of all columns, or of the options.group_limit groups of columns whose options.group_best largest add up to most;
 /// weights [N, k] = their probabilities (without bias), divided by their sum + 1e-20 if options.normalize, times
 /// options.scale. counts [E] += how often each expert was chosen. `bias` [E] may be empty.
 template <class A, class D>
@@ -37,6 +38,10 @@ void top_k_router(typename D::Queue& queue, const RouterOptions& options, In<A, 
   check(probabilities.count() == logits.count() && experts.rows() == logits.rows() && experts.cols() == options.top_k &&
             weights.count() == experts.count() && counts.count() == logits.cols() && options.top_k <= logits.cols(),
         "top_k_router: logits and probabilities [N, E], experts and weights [N, k], counts [E], k <= E");
+  check(options.groups > 0 && logits.cols() % options.groups == 0 && options.group_limit > 0 &&
+            options.group_best > 0 &&
+            options.top_k <= logits.cols() / options.groups * std::min(options.group_limit, options.groups),
+        "top_k_router: groups divide the E columns, and those of the limit have k");
   if constexpr (std::is_same_v<D, Meta>)
     queue.count((4.0 + options.top_k) * logits.count(), logits, bias, probabilities, experts, weights, counts, counts);
   else if constexpr (std::is_same_v<D, Cpu>)

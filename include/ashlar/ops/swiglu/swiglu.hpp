@@ -1,5 +1,4 @@
-// The gated activation of SwiGLU (Shazeer 2020, arXiv:2002.05202): h = silu(gate) up.
-// Used by nn/swiglu.hpp and moe/experts.hpp. Read next: ops/swiglu/cpu.hpp.
+// The gated activation of SwiGLU (Shazeer 2020, arXiv:2002.05202): h = silu(gate) up. Read next: ops/swiglu/cpu.hpp.
 #pragma once
 
 #include <type_traits>

@@ -1,5 +1,5 @@
-// Whether a schedule can be run: every action once and in its place, and no rank ever waits for ever.
-// Used by csv.hpp for schedules of users, and by tests for ours. Read next: csv.hpp.
+// Whether a schedule can be run: every action once and in its place, and no rank ever waits for ever. Read next:
+// csv.hpp.
 #pragma once
 
 #include <optional>

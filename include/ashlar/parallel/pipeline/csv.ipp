@@ -34,9 +34,6 @@ ASHLAR_ONCE CsvCells parse_cells(std::string_view text, std::string_view name) {
 }
 
 }  // namespace detail
-}  // namespace ashlar::inline v0::pipeline
-
-namespace ashlar::inline v0::pipeline {
 
 ASHLAR_ONCE Schedule parse_csv(std::string_view text, std::string_view name) {
   detail::CsvCells cells = detail::parse_cells(text, name);

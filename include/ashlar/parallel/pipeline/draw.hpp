@@ -1,5 +1,4 @@
-// A picture of a schedule: a row a rank, a column a unit of time.
-// Used by docs/pipeline_schedules.md. Read next: timeline.hpp.
+// A picture of a schedule: a row a rank, a column a unit of time. Read next: timeline.hpp.
 #pragma once
 
 #include <cctype>

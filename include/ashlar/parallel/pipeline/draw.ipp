@@ -1,6 +1,8 @@
 // Definitions of draw.hpp: included by it, or compiled once (cmake/instances/host.cpp).
 #pragma once
 
+#include <fmt/core.h>
+
 #include "ashlar/parallel/pipeline/draw.hpp"
 
 namespace ashlar::inline v0::pipeline {
@@ -25,9 +27,9 @@ ASHLAR_ONCE std::string draw(const Schedule& schedule, UnitCosts costs) {
     }
   std::string out;
   for (std::size_t r = 0; r < cells.size(); ++r) {
-    std::string line = concat("rank ", r, " |");
-    for (const std::string& cell : cells[r]) line += std::string(1 + width - cell.size(), ' ') + cell;
-    out += line + "\n";
+    out += fmt::format("rank {} |", r);
+    for (const std::string& cell : cells[r]) out += fmt::format(" {:>{}}", cell, width);
+    out += "\n";
   }
   return out;
 }

@@ -1,6 +1,6 @@
 // The pipeline executor: runs one rank's actions of any lowered schedule. With one rank it is a plain loop over
-// micro-batches. A message has no number: it is the next of its channel. Used by train/trainer.hpp. Read next:
-// lower.hpp (where its list comes from).
+// micro-batches. A message has no number: it is the next of its channel. Read next: lower.hpp (where its list comes
+// from).
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,4 @@
-// Lowering: from what the stages compute to what the ranks do, with the messages between them.
-// Used by whoever hands a schedule to executor.hpp. Read next: executor.hpp.
+// Lowering: from what the stages compute to what the ranks do, with the messages between them. Read next: executor.hpp.
 #pragma once
 
 #include <algorithm>

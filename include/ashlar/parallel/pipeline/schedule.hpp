@@ -1,5 +1,5 @@
-// The schedules by name, as --parallelism.pipeline_parallel_schedule says them.
-// Used by train/ and plan. Read next: schedules/gpipe.hpp, the simplest of them.
+// The schedules by name, as --parallelism.pipeline_parallel_schedule says them. Read next: schedules/gpipe.hpp, the
+// simplest of them.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Which layers each pipeline stage holds: as even as can be, with the embedding and the output counted as layers.
-// Used by train/ to build a rank's stages, and by plan. Read next: schedule.hpp.
+// Which layers each pipeline stage holds: as even as can be, with the embedding and the output counted as layers. Read
+// next: schedule.hpp.
 #pragma once
 
 #include <vector>

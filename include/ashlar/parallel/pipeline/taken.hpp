@@ -1,5 +1,5 @@
 // When a rank knows that a message of its has been taken: from what it receives later. Lets the executor give memory
-// back at a place in the schedule, whatever the host sees of the messages. Used by executor.hpp.
+// back at a place in the schedule, whatever the host sees of the messages.
 #pragma once
 
 #include <cstddef>

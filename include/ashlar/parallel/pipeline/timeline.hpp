@@ -1,5 +1,5 @@
-// The timeline of a schedule: when each action runs where every action takes a given time and messages take none.
-// Used by check.hpp (a schedule that can't finish), draw.hpp and tests. Read next: check.hpp.
+// The timeline of a schedule: when each action runs where every action takes a given time and messages take none. Read
+// next: check.hpp.
 #pragma once
 
 #include <algorithm>
