@@ -44,6 +44,7 @@ TEST_CASE("a long text is normalised as a short one") {
   std::string text, expected;
   for (int i = 0; i < 40000; ++i) text += i % 7 ? "e\u0301" : "e\u0301 x", expected += i % 7 ? "\u00e9" : "\u00e9 x";
   CHECK(normal({NormalizerStep::nfc}, text) == expected);
+  CHECK(normal({NormalizerStep::prepend, "", "_"}, text) == "_" + text);
 }
 
 TEST_CASE("where characters begin and end") {
