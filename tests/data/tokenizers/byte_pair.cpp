@@ -69,8 +69,8 @@ TEST_CASE("words that share a place in the table of known ones are told apart") 
   for (std::uint64_t i = 0; i < 40000; ++i) {
     std::string word;
     std::vector<std::int32_t> expected, out;
-    for (std::uint64_t c = 0; c < 12; ++c)
-      expected.push_back(static_cast<std::int32_t>(random.below(i % 20000 * 12 + c, 3))),
+    for (std::uint64_t c = 0; c < 8; ++c)
+      expected.push_back(static_cast<std::int32_t>(random.below(i % 20000 * 8 + c, 3))),
           word += static_cast<char>('a' + expected.back());
     model.encode(word, out, worker);
     REQUIRE(out == expected);
