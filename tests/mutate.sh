@@ -67,11 +67,14 @@ includes=("-I$tree/include" "-I$tree/tests" -isystem /usr/include/eigen3)
 
 # compile SOURCE OUT [INCLUDE...]: folders given here come first: a changed file shadows the one of the tree.
 compile() {
-  local source=$1 out=$2 emulated=()
+  local source=$1 out=$2 emulated=() tokenizers=()
   shift 2
   # These run kernels on the emulator.
   [[ $source =~ ^tests/(cuda|simt|docs)/ ]] && emulated=(-DASHLAR_CUDA_EMULATED=1 -lboost_context)
-  g++ "${flags[@]}" "$@" "${includes[@]}" "$tree/$source" "${main[@]}" -pthread -lfmt -o "$out" "${emulated[@]}"
+  [[ $source =~ ^tests/(data/tokenizers/|program/token_file) ]] &&
+    tokenizers=(-DASHLAR_WITH_TOKENIZERS=1 -DPCRE2_CODE_UNIT_WIDTH=8 -lpcre2-8 -lutf8proc)
+  g++ "${flags[@]}" "$@" "${includes[@]}" "$tree/$source" "${main[@]}" -pthread -lfmt -o "$out" "${emulated[@]}" \
+    "${tokenizers[@]}"
 }
 # run PROGRAM FILTER: a test that hangs has failed.
 run() {

@@ -69,7 +69,7 @@ awk '
   FNR == 1 { head = ""; in_head = 1; beside = FILENAME; sub(/[^\/]*$/, "", beside); above = beside; sub(/[^\/]*\/$/, "", above) }
   in_head && !/^\/\// {
     in_head = 0
-    if (tolower(head) ~ /used by/) print FILENAME ": the head says who uses the file; drop it, say what to read next"
+    if (tolower(head) ~ /(^|[^a-z])used by/) print FILENAME ": the head says who uses the file; drop it, say what to read next"
   }
   in_head { head = head substr($0, 3) }
   {

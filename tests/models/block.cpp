@@ -54,8 +54,8 @@ TEST_CASE("a dense block's gradients") {
   for (const auto& e : law.unit().layout().entries()) names.push_back(e.info.name);
   CHECK(names == std::vector<std::string>{"attention_norm.weight", "attention.wq.weight", "attention.wk.weight",
                                           "attention.wv.weight", "attention.wo.weight", "ffn_norm.weight",
-                                          "feed_forward.w1.weight", "feed_forward.w2.weight",
-                                          "feed_forward.w3.weight"});
+                                          "feed_forward.w1.weight", "feed_forward.w3.weight",
+                                          "feed_forward.w2.weight"});
 }
 
 TEST_CASE("a mixture-of-experts block's gradients") {

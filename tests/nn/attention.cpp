@@ -65,6 +65,9 @@ void check_gradients(index_t heads, index_t kv_heads) {
 template <class Kind>
 void check_cache(std::initializer_list<index_t> pieces) {
   AttentionSubject<Kind> s({8, 4, 2, 4});
+  RopeAngles angles = rope_angles(4, 100, {}, seq_len);
+  for (index_t p = 0; p < seq_len; ++p) angles.query_scales.push_back(1 + static_cast<float>(p));
+  s.rope = RopeTable<E>(s.memory, s.queue, seq_len, angles);
   test::GradientLaw<E> law(s);
   const auto whole = law.evaluate().front();
   KeyValueCache<E> cache(count, seq_len);
@@ -129,6 +132,7 @@ TEST_CASE("a prompt and what follows through the key-value cache are the whole p
   check_cache<UsesSdpa>({4, 1, 1});
   check_cache<UsesWindow>({2, 3, 1});
   check_cache<UsesDocuments>({4, 2});
+  check_cache<Grouped<Causal, ScaledQueries>>({4, 1, 1});
 }
 
 TEST_CASE("heads that tp does not divide are refused in words") {

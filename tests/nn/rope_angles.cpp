@@ -90,6 +90,11 @@ TEST_CASE("Llama 4's queries grow by the logarithm of the interval they are in")
   CHECK(s.rope_angles(s.rope_width(), 10).query_scales.empty());
 }
 
+TEST_CASE("a scaling without numbers is refused") {
+  CHECK_THROWS_AS(rope_angles(8, 50, {RopeScaling::Kind::yarn}, 8), ConfigError);
+  CHECK_THROWS_AS(rope_angles(8, 50, {RopeScaling::Kind::llama3, 0, 8}, 8), ConfigError);
+}
+
 TEST_CASE("the table has cos and sin of position times frequency, times the magnitude") {
   using E = Environment<Cpu, double>;
   Memory<Cpu> memory;

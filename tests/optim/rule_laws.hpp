@@ -1,5 +1,5 @@
-// What every rule of the optimizer must do. rule_laws<R>() checks it; a new rule's test is one call. Used by rules.cpp
-// and tests/docs/an_optimizer_rule.cpp. Read next: ashlar/optim/rule.hpp.
+// What every rule of the optimizer must do. rule_laws<R>() checks it; a new rule's test is one call.
+// Read next: ashlar/optim/rule.hpp.
 #pragma once
 
 #include <cmath>

@@ -38,8 +38,8 @@ fails "an empty text" 'empty: is empty' "$llama3" tokenize --input empty --outpu
 fails "no tokenizer" 'none.json: no tokenizer is there' "$llama3" tokenize --tokenizer none.json --input marks --output c.safetensors
 fails "a text for tokens" 'marks: ' "$llama3" tokenize --decode --input marks --output c
 
-train="train $small --training.steps 6 --lr_scheduler.warmup_steps 2 --validation.enable --checkpoint.enable"
-text="--training.dataset_path $tree/docs --training.tokenizer $goldens/llama3.json"
+train="train $small --training.steps 3 --lr_scheduler.warmup_steps 2 --validation.enable --checkpoint.enable"
+text="--training.dataset_path $tree/README.md --training.tokenizer $goldens/llama3.json"
 passes "train on text" "$llama3" $train $text --job.dump_folder run
 check "the held-out loss is one a token" grep -q 'held-out loss [0-9.]* nats a token' out.log err.log
 check "its tokens are in the dump folder" [ "$(ls run/tokens/*.safetensors | wc -l)" = 1 ]
@@ -48,13 +48,13 @@ passes "evaluate" "$llama3" evaluate $small $text --job.dump_folder run
 check "they are not written again" [ "$(stat -c %i run/tokens/*)" = "$before" ]
 check "the loss is one a token, and one a byte" \
   grep -qE '^held-out loss [0-9.]+ nats a token \(perplexity [0-9.]+\); [0-9.]+ nats a byte \(perplexity [0-9.]+\)$' out.log
-cp run/tokens/*.safetensors docs.safetensors
-passes "train on a file of tokens" "$llama3" $train --training.dataset_path docs.safetensors --job.dump_folder mapped
+cp run/tokens/*.safetensors readme.safetensors
+passes "train on a file of tokens" "$llama3" $train --training.dataset_path readme.safetensors --job.dump_folder mapped
 check "the losses are the same" cmp <(values run/metrics.jsonl loss) <(values mapped/metrics.jsonl loss)
-passes "evaluate without the tokenizer" "$llama3" evaluate $small --training.dataset_path docs.safetensors --job.dump_folder mapped
+passes "evaluate without the tokenizer" "$llama3" evaluate $small --training.dataset_path readme.safetensors --job.dump_folder mapped
 check "the loss is one a token" grep -qE '^held-out loss [0-9.]+ nats a token \(perplexity [0-9.]+\)$' out.log
 passes "generate" "$llama3" generate --job.dump_folder run --training.tokenizer "$goldens/llama3.json" --training.seq_len 64 \
   --prompt "The model" --tokens 20 --seed 1
 check "it begins with the prompt" grep -q '^The model.' out.log
-fails "another tokenizer's tokens" 'does not fit into' "$llama3" evaluate $small --training.dataset_path docs.safetensors \
+fails "another tokenizer's tokens" 'does not fit into' "$llama3" evaluate $small --training.dataset_path readme.safetensors \
   --training.tokenizer "$goldens/words.json" --job.dump_folder run

@@ -85,7 +85,7 @@ done
 check "bfloat16 has losses" [ "$(trajectory bf16_none | grep -c '"loss":[0-9]')" = 3 ]
 same_trajectory "recomputing changes nothing: selective" bf16_none bf16_selective
 same_trajectory "recomputing changes nothing: full" bf16_none bf16_full
-for recipe in llama3 debug_moe; do
+for recipe in llama3 qwen3 deepseek_v3 llama4 debug_moe; do
   passes "$recipe on random tokens" "$recipes/$recipe" train $small --training.dataset random --training.steps 2 \
     --job.dump_folder "random_$recipe"
   passes "again" "$recipes/$recipe" train $small --training.dataset random --training.steps 2 \

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ashlar/comm/host_backend.hpp"
+#include "ashlar/comm/reduce.hpp"
 #include "ashlar/device/device.hpp"
 
 namespace ashlar::inline v0 {
@@ -23,10 +24,10 @@ class StagedBackend final : public DeviceBackend {
   int size() const override { return host_->size(); }
 
   Request all_reduce(AnyQueue queue, void* data, index_t count, DType type, Reduce op) override {
-    auto s = stage(queue, data, count, data, count, type);
-    s->host_receive = s->host_send;
-    s->inner = host_->all_reduce(queue, s->host_receive.data(), count, type, op);
-    return Request(s, queue);
+    return stage(queue, data, count, data, count, type, [&](void* send, void* receive) {
+      detail::copy_elements(receive, send, count, type);
+      return host_->all_reduce(queue, receive, count, type, op);
+    });
   }
   Request all_reduce_each(AnyQueue queue, std::span<const Buffer> buffers, Reduce op) override {
     auto all = std::make_shared<detail::SeveralRequests>();
@@ -34,38 +35,34 @@ class StagedBackend final : public DeviceBackend {
     return Request(std::move(all), queue);
   }
   Request all_gather(AnyQueue queue, const void* send, void* receive, index_t count, DType type) override {
-    auto s = stage(queue, send, count, receive, count * size(), type);
-    s->inner = host_->all_gather(queue, s->host_send.data(), s->host_receive.data(), count, type);
-    return Request(s, queue);
+    return stage(queue, send, count, receive, count * size(), type,
+                 [&](void* from, void* to) { return host_->all_gather(queue, from, to, count, type); });
   }
   Request reduce_scatter(AnyQueue queue, const void* send, void* receive, index_t count, DType type,
                          Reduce op) override {
-    auto s = stage(queue, send, count * size(), receive, count, type);
-    s->inner = host_->reduce_scatter(queue, s->host_send.data(), s->host_receive.data(), count, type, op);
-    return Request(s, queue);
+    return stage(queue, send, count * size(), receive, count, type,
+                 [&](void* from, void* to) { return host_->reduce_scatter(queue, from, to, count, type, op); });
   }
   Request all_to_all(AnyQueue queue, const void* send, std::span<const index_t> send_counts, void* receive,
                      std::span<const index_t> receive_counts, DType type) override {
     const auto total = [](std::span<const index_t> n) { return std::accumulate(n.begin(), n.end(), index_t{0}); };
-    auto s = stage(queue, send, total(send_counts), receive, total(receive_counts), type);
-    s->inner = host_->all_to_all(queue, s->host_send.data(), send_counts, s->host_receive.data(), receive_counts, type);
-    return Request(s, queue);
+    return stage(queue, send, total(send_counts), receive, total(receive_counts), type, [&](void* from, void* to) {
+      return host_->all_to_all(queue, from, send_counts, to, receive_counts, type);
+    });
   }
   Request broadcast(AnyQueue queue, void* data, index_t count, DType type, int root) override {
-    auto s = stage(queue, data, rank() == root ? count : 0, data, count, type);
-    if (rank() == root) s->host_receive = s->host_send;
-    s->inner = host_->broadcast(queue, s->host_receive.data(), count, type, root);
-    return Request(s, queue);
+    return stage(queue, data, rank() == root ? count : 0, data, count, type, [&](void* send, void* receive) {
+      if (rank() == root) detail::copy_elements(receive, send, count, type);
+      return host_->broadcast(queue, receive, count, type, root);
+    });
   }
   Request send(AnyQueue queue, const void* data, index_t count, DType type, int peer, Channel channel) override {
-    auto s = stage(queue, data, count, nullptr, 0, type);
-    s->inner = host_->send(queue, s->host_send.data(), count, type, peer, channel);
-    return Request(s, queue);
+    return stage(queue, data, count, nullptr, 0, type,
+                 [&](void* from, void*) { return host_->send(queue, from, count, type, peer, channel); });
   }
   Request receive(AnyQueue queue, void* data, index_t count, DType type, int peer, Channel channel) override {
-    auto s = stage(queue, nullptr, 0, data, count, type);
-    s->inner = host_->receive(queue, s->host_receive.data(), count, type, peer, channel);
-    return Request(s, queue);
+    return stage(queue, nullptr, 0, data, count, type,
+                 [&](void*, void* to) { return host_->receive(queue, to, count, type, peer, channel); });
   }
   std::shared_ptr<DeviceBackend> over(std::shared_ptr<HostBackend> host, std::string) override {
     return std::make_shared<StagedBackend>(std::move(host));
@@ -88,15 +85,18 @@ class StagedBackend final : public DeviceBackend {
     void abandon() noexcept override { inner.abandon(); }
   };
 
-  std::shared_ptr<State> stage(AnyQueue queue, const void* send, index_t send_count, void* receive,
-                               index_t receive_count, DType type) {
+  /// begin(send, receive) begins the operation of the host's, between copies of these.
+  template <class Begin>
+  Request stage(AnyQueue queue, const void* send, index_t send_count, void* receive, index_t receive_count, DType type,
+                Begin&& begin) {
     auto s = std::make_shared<State>();
     s->receive = receive;
     s->host_send.resize(static_cast<std::size_t>(send_count) * size_of(type));
     s->host_receive.resize(static_cast<std::size_t>(receive_count) * size_of(type));
     D::synchronize(queue.as<Queue>());
     if (!s->host_send.empty()) D::download(queue.as<Queue>(), s->host_send.data(), send, s->host_send.size());
-    return s;
+    s->inner = begin(s->host_send.data(), s->host_receive.data());
+    return Request(std::move(s), queue);
   }
 
   std::shared_ptr<HostBackend> host_;

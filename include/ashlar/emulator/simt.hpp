@@ -207,23 +207,7 @@ class Simt {
 namespace simt {
 
 namespace detail {
-/// Kernel::cluster, or 1.
-template <class Kernel>
-constexpr int cluster_blocks() {
-  if constexpr (requires { Kernel::cluster; })
-    return Kernel::cluster;
-  else
-    return 1;
-}
-
-/// Kernel::programmatic, or false.
-template <class Kernel>
-constexpr bool is_programmatic() {
-  if constexpr (requires { Kernel::programmatic; })
-    return Kernel::programmatic;
-  else
-    return false;
-}
+using ashlar::detail::cluster_blocks, ashlar::detail::is_programmatic;
 
 /// The members that a kernel may leave out, as nvcc would see them.
 template <class Kernel>

@@ -20,7 +20,7 @@ ASHLAR_ONCE Consolidated convert(const Config& config) {
     const std::string& given = config.checkpoint.base_path;
     base = open_checkpoint(given.empty() ? checkpoint.manifest->base : given);
     FieldList list = fields(trained_with);
-    read_json(list, checkpoint.manifest->config, (from / Manifest::file_name).string());
+    read_json(list, checkpoint.manifest->config, (checkpoint.path / Manifest::file_name).string());
   }
   fs::create_directories(folder);
   return consolidate(checkpoint, folder / "model.safetensors",

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <charconv>
-#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -39,17 +38,6 @@ struct StepMetrics {
 
 namespace detail {
 
-/// Appends `"name":value` with all digits of the value (the shortest text that reads back to it). JSON has no infinity
-/// and no NaN: null stands for them.
-template <class T>
-void append_json_number(std::string& line, std::string_view name, T value) {
-  line += concat(line.back() == '{' ? "\"" : ",\"", name, "\":");
-  if (std::isfinite(static_cast<double>(value)))
-    line += concat(value);
-  else
-    line += "null";
-}
-
 /// The step of a line that MetricsLog wrote; nothing for any other text. A torn line has no brace at its end, because
 /// the objects are flat.
 inline std::optional<std::int64_t> step_of_line(std::string_view line) {
@@ -63,7 +51,8 @@ inline std::optional<std::int64_t> step_of_line(std::string_view line) {
 
 }  // namespace detail
 
-/// One record as a line of JSON, without the line's end. "step" stands first.
+/// One record as a line of JSON, without the line's end. "step" stands first. Numbers have all digits (the shortest
+/// text that reads back to them); JSON has no infinity and no NaN: null stands for them.
 std::string to_json_line(const StepMetrics& m);
 
 /// The file DIR/metrics.jsonl. Each line reaches the operating system whole, in one unbuffered write, before write()

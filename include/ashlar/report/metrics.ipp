@@ -1,30 +1,36 @@
 // Definitions of metrics.hpp: included by it, or compiled once (cmake/instances/host.cpp).
 #pragma once
 
+#include <cmath>
+
 #include "ashlar/report/metrics.hpp"
 
 namespace ashlar::inline v0 {
 
 ASHLAR_ONCE std::string to_json_line(const StepMetrics& m) {
-  std::string line = "{";
-  detail::append_json_number(line, "step", m.step);
-  detail::append_json_number(line, "loss", m.loss);
-  detail::append_json_number(line, "grad_norm", m.grad_norm);
-  detail::append_json_number(line, "lr", m.lr);
-  detail::append_json_number(line, "tokens_per_second", m.tokens_per_second);
-  detail::append_json_number(line, "peak_memory_bytes", m.peak_memory_bytes);
-  detail::append_json_number(line, "mfu", m.mfu);
-  detail::append_json_number(line, "mfu_causal", m.mfu_causal);
-  detail::append_json_number(line, "data_loading", m.data_loading);
-  detail::append_json_number(line, "tokens", m.tokens);
-  detail::append_json_number(line, "elapsed_seconds", m.elapsed_seconds);
+  std::string line;
+  const auto add = [&](std::string_view name, auto value) {
+    line += concat(line.empty() ? "{\"" : ",\"", name, "\":");
+    line += std::isfinite(static_cast<double>(value)) ? concat(value) : "null";
+  };
+  add("step", m.step);
+  add("loss", m.loss);
+  add("grad_norm", m.grad_norm);
+  add("lr", m.lr);
+  add("tokens_per_second", m.tokens_per_second);
+  add("peak_memory_bytes", m.peak_memory_bytes);
+  add("mfu", m.mfu);
+  add("mfu_causal", m.mfu_causal);
+  add("data_loading", m.data_loading);
+  add("tokens", m.tokens);
+  add("elapsed_seconds", m.elapsed_seconds);
   if (m.experts) {
-    detail::append_json_number(line, "expert_load_least", m.experts->least);
-    detail::append_json_number(line, "expert_load_most", m.experts->most);
-    detail::append_json_number(line, "expert_load_entropy", m.experts->entropy);
-    detail::append_json_number(line, "dropped_tokens", m.experts->dropped);
+    add("expert_load_least", m.experts->least);
+    add("expert_load_most", m.experts->most);
+    add("expert_load_entropy", m.experts->entropy);
+    add("dropped_tokens", m.experts->dropped);
   }
-  if (m.held_out_loss) detail::append_json_number(line, "held_out_loss", *m.held_out_loss);
+  if (m.held_out_loss) add("held_out_loss", *m.held_out_loss);
   return line + "}";
 }
 

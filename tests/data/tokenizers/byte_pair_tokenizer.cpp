@@ -99,6 +99,21 @@ TEST_CASE("parts that meet nowhere are encoded in one piece") {
   }
 }
 
+TEST_CASE("a place inside a match is no place to meet") {
+  // Digits in threes, and these in twos: begun one further, places are the same and what follows is not.
+  const auto tokenizer = [](std::size_t bytes) {
+    BytePairParts parts;
+    parts.pieces = {"7", "77"};
+    parts.model = BytePair(parts.pieces, {{0, 0, 1, 0}}, {});
+    for (const char* digits : {"\\d{3}", "\\d{2}"}) parts.stages.push_back({Pattern(digits, PatternDialect::oniguruma, "test")});
+    return BytePairTokenizer(std::move(parts), bytes);
+  };
+  const std::string text(300, '7');
+  const auto whole = tokenizer(text.size()).encode(text);
+  CHECK(whole.size() == 200);
+  for (const std::size_t bytes : {1, 2, 3, 10, 31}) CHECK(tokenizer(bytes).encode(text) == whole);
+}
+
 TEST_CASE("long words take no time that grows with their square") {
   for (const std::string name : {"llama3.json", "deepseek.json", "ranks.tiktoken"}) {
     const auto tokenizer = open_fixture(name);

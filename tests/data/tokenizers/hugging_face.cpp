@@ -55,6 +55,16 @@ TEST_CASE("what begins and ends a text is said beside it, by the template, or by
   CHECK(plain.special_tokens()[1].text == "</s>");
 }
 
+TEST_CASE("a space before a text is put before what stands between tokens, too") {
+  const auto t = read(file(R"({"type": "Sequence", "pretokenizers": [
+  {"type": "Split", "pattern": {"Regex": "\\w+|\\W+"}, "behavior": "Isolated", "invert": false},
+  {"type": "ByteLevel", "add_prefix_space": false, "use_regex": false}]})", R"({"type": "ByteLevel", "add_prefix_space": true})"));
+  CHECK(t.encode("a<s>b") == Ids{3, 0, 4, 3, 1});
+  CHECK(t.encode(" a<s> b") == Ids{3, 0, 4, 3, 1});
+  CHECK(t.encode("<s>") == Ids{4});
+  CHECK(t.encode("").empty());
+}
+
 TEST_CASE("JSON that is broken is refused with its line") {
   CHECK(mentions(refusal("\"normalizer\": null,", "\"normalizer\": nul,"), "t.json: not JSON: "));
   CHECK(mentions(refusal("\"normalizer\": null,", "\"normalizer\": nul,"), "line 3"));

@@ -37,20 +37,6 @@ constexpr int min_blocks() {
   else
     return 0;
 }
-template <class Kernel>
-constexpr unsigned cluster_blocks() {
-  if constexpr (requires { Kernel::cluster; })
-    return Kernel::cluster;
-  else
-    return 1;
-}
-template <class Kernel>
-constexpr bool is_programmatic() {
-  if constexpr (requires { Kernel::programmatic; })
-    return Kernel::programmatic;
-  else
-    return false;
-}
 /// Whether the compiler now compiles for an architecture that has the kernel's instructions.
 template <class Kernel>
 constexpr bool compiles_here() {

@@ -29,6 +29,23 @@ inline constexpr int warp_size = 32;
 
 struct NoShared {};
 
+namespace detail {
+template <class Kernel>
+constexpr int cluster_blocks() {
+  if constexpr (requires { Kernel::cluster; })
+    return Kernel::cluster;
+  else
+    return 1;
+}
+template <class Kernel>
+constexpr bool is_programmatic() {
+  if constexpr (requires { Kernel::programmatic; })
+    return Kernel::programmatic;
+  else
+    return false;
+}
+}  // namespace detail
+
 }  // namespace ashlar::inline v0
 
 #if ASHLAR_CUDA_EMULATED

@@ -7,6 +7,7 @@
 #include <numbers>
 #include <vector>
 
+#include "ashlar/core/error.hpp"
 #include "ashlar/core/shape.hpp"
 
 namespace ashlar::inline v0 {
@@ -58,12 +59,16 @@ inline double pair_that_turns(double turns, index_t width, double theta, const R
 
 }  // namespace detail
 
-/// The angles of heads of which `width` columns turn, for sequences of up to max_len positions.
+/// The angles of heads of which `width` columns turn, for sequences of up to max_len positions. Throws ConfigError for
+/// a scaling without numbers.
 inline RopeAngles rope_angles(index_t width, double theta, const RopeScaling& s, index_t max_len) {
   RopeAngles out;
   for (index_t i = 0; i < width / 2; ++i)
     out.frequencies.push_back(std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(width)));
   if (s.kind == RopeScaling::Kind::none || (s.beyond_only && max_len <= s.original_len)) return out;
+  if (!(s.factor > 0 && s.original_len > 0))
+    throw ConfigError(concat("rotary frequencies are stretched by a factor above 0 from a length above 0, not by ",
+                             s.factor, " from ", s.original_len));
   if (s.kind == RopeScaling::Kind::llama3) {
     for (double& f : out.frequencies) f = detail::stretch_llama3(f, s);
     return out;
