@@ -29,7 +29,8 @@ struct GridSum {
     constexpr int width = pack_size<A>;
     const index_t begin = ctx.block_x() * p.range;
     const index_t end = begin + p.range < p.n ? begin + p.range : p.n;
-    double lane[width] = {};  // independent sums: no chain of additions is longer than it must be
+    constexpr int sums = width < 4 ? width : 4;  // more take more registers than so many threads have
+    double lane[sums] = {};                      // independent: no chain of additions is longer than it must be
     index_t i = begin + ctx.thread() * width;
     // Whole packs, several loads on their way at a time; then what is left.
     constexpr int ahead = grid_sum_tuning.packs_ahead, stride = threads * width;
@@ -37,14 +38,14 @@ struct GridSum {
       Pack<A, width> x[ahead];
       for (int k = 0; k < ahead; ++k) x[k] = load_pack<width>(ctx, p.x + i + k * stride, width, true);
       for (int k = 0; k < ahead; ++k)
-        for (int j = 0; j < width; ++j) lane[j] += Term::of(double(x[k].values[j]));
+        for (int j = 0; j < width; ++j) lane[j % sums] += Term::of(double(x[k].values[j]));
     }
     for (; i < end; i += stride) {
       const auto x = load_pack<width>(ctx, p.x + i, end - i, p.aligned);
-      for (int j = 0; j < width; ++j) lane[j] += Term::of(double(x.values[j]));  // of(0) is 0: the pack's padding
+      for (int j = 0; j < width; ++j) lane[j % sums] += Term::of(double(x.values[j]));  // of(0) is 0: the pack's padding
     }
     double sum = 0;
-    for (int j = 0; j < width; ++j) sum += lane[j];
+    for (int j = 0; j < sums; ++j) sum += lane[j];
     sum = block_sum(ctx, ctx.shared().partial, sum);
     if (ctx.thread() == 0) ctx.store(p.partial + ctx.block_x(), sum);
   }

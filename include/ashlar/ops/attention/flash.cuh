@@ -181,7 +181,9 @@ bool flash_attention_backward(Cuda::Queue& queue, const AttentionShape& shape, c
   Cuda::fill_zero(queue, tickets, 2 * sizeof(int));
   const auto key_gradient = [&]<FlashTuning Tuning, bool Adds>() {
     using Key = kernel::FlashKeyGradient<M, Tuning, Adds>;
-    const auto order = call.order(shape.key_len, Key::kept, shape.kv_heads, shape.query_len, 1, false);
+    // With sums, the L2 has to hold those of a group's heads too: with heads of 64 that is worth fewer at a time.
+    const index_t shares = Adds && Tuning.head_dim == 64 ? 2 * shape.heads / shape.kv_heads : 1;
+    const auto order = call.order(shape.key_len, Key::kept, shape.kv_heads, shape.query_len * shares, 1, false);
     launch<Key>(queue, call.grid(order, Tuning.blocks),
                 {call.sizes(), mask, order, call.queries(query, shape.head_dim, Key::tile),
                  call.keys(key, shape.head_dim, Key::kept), call.keys(value, shape.value_dim, Key::kept),

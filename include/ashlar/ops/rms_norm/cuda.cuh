@@ -103,8 +103,9 @@ struct RmsNormBackward {
   using Row = RmsNormRow<A, WarpRow>;
   using Params = RmsNormBackwardParams<T>;
   static constexpr int threads = Row::threads, width = pack_size<T>, step = Row::row_threads * width;
-  static constexpr int capacity = rms_norm_tuning.summed_columns;  // of a block's rows that are worked on at a time
-  static constexpr index_t most_cols = capacity / Row::rows_per_block;
+  // Columns of the rows that a block works on at a time, of which a warp's have at most warp_row.
+  static constexpr int capacity = WarpRow ? Row::rows_per_block * static_cast<int>(rms_norm_tuning.warp_row)
+                                          : rms_norm_tuning.summed_bytes / static_cast<int>(sizeof(A));
   struct Shared {
     SharedArray<A, warp_size> partial;
     SharedArray<A, capacity> sums;  // [pass over the columns, j, thread]
@@ -163,45 +164,75 @@ struct RmsNormBackward {
   }
 };
 
-/// partial[block of rows, c] = the sum of dy h rstd over the block's rows, for rows of more columns than
-/// RmsNormBackward can sum. Each warp sums every warps-th of them.
-template <class T>
-struct RmsNormWeightPartial {
+/// The same for long rows that the registers of a block hold, Passes packs a thread: nothing is read twice, and the
+/// next row's loads are under way while this one's dot product is summed. dx may take the place of dy: a thread has
+/// read what it writes.
+template <class T, int Passes>
+struct RmsNormBackwardHeld {
   using A = Acc<T>;
-  struct Params {
-    Rows<const T> dy, h;
-    const A* rstd;
-    A* partial;  // [grid x, cols]
-    index_t rows, cols, block_rows;
-    bool aligned;
-  };
-  static constexpr int threads = rms_norm_tuning.threads, warps = threads / warp_size;
-  static constexpr int width = pack_size<T>, columns = warp_size * width;  // of a block
+  using Params = RmsNormBackwardParams<T>;
+  static constexpr int threads = rms_norm_tuning.threads, width = pack_size<T>, step = threads * width;
+  static constexpr int min_blocks = Passes <= 2 ? 2 : 1;
   struct Shared {
-    SharedArray<A, warps * columns> sums;  // [warp, j, lane]: lanes write next to each other
+    SharedArray<A, warp_size> partial;
   };
-  static_assert(columns <= threads);
+  struct Part {
+    Pack<T, width> dy[Passes], h[Passes], dx[Passes];
+    A rstd;
+  };
+
+  ASHLAR_DEVICE static Part load(const Params& p, const Simt<Shared>& ctx, index_t row, index_t end) {
+    Part part;
+    const index_t from = row < end ? row : end - 1;
+    part.rstd = ctx.load(p.rstd + from);
+#pragma unroll
+    for (int i = 0; i < Passes; ++i) {
+      const index_t c = ctx.thread() * width + i * step, count = row < end ? p.cols - c : 0;
+      part.dy[i] = load_pack<width>(ctx, p.dy[from] + c, count, p.aligned);
+      part.h[i] = load_pack<width>(ctx, p.h[from] + c, count, p.aligned);
+      if (p.accumulate) part.dx[i] = load_pack<width>(ctx, p.dx[from] + c, count, p.aligned);
+    }
+    return part;
+  }
 
   ASHLAR_DEVICE static void run(const Params& p, Simt<Shared>& ctx) {
-    auto& sums = ctx.shared().sums;
-    const index_t first_row = ctx.block_x() * p.block_rows, end = first_row + p.block_rows;
-    const index_t c = ctx.block_y() * columns + ctx.lane() * width;
-    A sum[width] = {};
-    if (c < p.cols)
-      for (index_t row = first_row + ctx.warp(); row < end && row < p.rows; row += warps) {
-        const auto dy = load_pack<width>(ctx, p.dy[row] + c, p.cols - c, p.aligned);
-        const auto h = load_pack<width>(ctx, p.h[row] + c, p.cols - c, p.aligned);
-        const A rstd = ctx.load(p.rstd + row);
-        for (int j = 0; j < width; ++j) sum[j] += A(dy.values[j]) * (A(h.values[j]) * rstd);
+    const index_t begin = ctx.block_x() * p.block_rows;
+    const index_t end = begin + p.block_rows < p.rows ? begin + p.block_rows : p.rows;
+    Pack<T, width> weight[Passes];
+#pragma unroll
+    for (int i = 0; i < Passes; ++i) {
+      const index_t c = ctx.thread() * width + i * step;
+      weight[i] = load_pack<width>(ctx, p.weight + c, p.cols - c, p.aligned);
+    }
+    A dweight[Passes * width] = {};
+    Part next = load(p, ctx, begin, end);
+    for (index_t row = begin; row < end; ++row) {
+      const Part part = next;
+      next = load(p, ctx, row + 1, end);
+      A dot = 0;
+#pragma unroll
+      for (int i = 0; i < Passes; ++i)
+        for (int j = 0; j < width; ++j)
+          dot += A(part.dy[i].values[j]) * A(weight[i].values[j]) * (A(part.h[i].values[j]) * part.rstd);
+      const A mean = block_sum(ctx, ctx.shared().partial, dot) / A(p.cols);
+#pragma unroll
+      for (int i = 0; i < Passes; ++i) {
+        const index_t c = ctx.thread() * width + i * step;
+        Pack<T, width> dx;
+        for (int j = 0; j < width; ++j) {
+          const A dy = A(part.dy[i].values[j]), normed = A(part.h[i].values[j]) * part.rstd;
+          const A d = part.rstd * (dy * A(weight[i].values[j]) - normed * mean);
+          dx.values[j] = T(p.accumulate ? A(part.dx[i].values[j]) + d : d);
+          dweight[i * width + j] += dy * normed;
+        }
+        store_pack(ctx, p.dx[row] + c, dx, p.cols - c, p.aligned);
       }
-    for (int j = 0; j < width; ++j) sums[(ctx.warp() * width + j) * warp_size + ctx.lane()] = sum[j];
-    ctx.sync();
-    const index_t column = ctx.block_y() * columns + ctx.thread();
-    if (ctx.thread() >= columns || column >= p.cols) return;
-    A total = 0;
-    for (int w = 0; w < warps; ++w)
-      total += sums[(w * width + ctx.thread() % width) * warp_size + ctx.thread() / width];
-    ctx.store(p.partial + ctx.block_x() * p.cols + column, total);
+    }
+    if (!p.partial) return;
+#pragma unroll
+    for (int i = 0; i < Passes * width; ++i)
+      if (const index_t c = ctx.thread() * width + i / width * step + i % width; c < p.cols)
+        ctx.store(p.partial + ctx.block_x() * p.cols + c, dweight[i]);
   }
 };
 
@@ -253,31 +284,34 @@ template <class T>
 void rms_norm_backward(Cuda::Queue& queue, TensorView<const T, Cuda> dy, TensorView<const T, Cuda> h,
                        TensorView<const T, Cuda> weight, TensorView<const Acc<T>, Cuda> rstd, TensorView<T, Cuda> dx,
                        bool accumulate, TensorView<Acc<T>, Cuda> dweight, TensorView<Acc<T>, Cuda> workspace) {
-  using Partial = kernel::RmsNormWeightPartial<T>;
   constexpr int width = pack_size<T>;
+  using Long = kernel::RmsNormBackward<T, false>;
   const index_t rows = h.rows(), cols = h.cols();
   if (rows == 0 || cols == 0) return;
-  const bool aligned = packs_aligned<width>(dy, h);
-  const index_t block_rows = rms_norm_tuning.block_rows(rows), blocks = ceil_div(rows, block_rows);
-  const bool summed = dweight && cols <= kernel::RmsNormBackward<T, false>::most_cols;
+  if (cols > Long::capacity)
+    fail(concat("rms_norm_backward: rows of at most ", Long::capacity, " columns on Cuda; got ", cols));
+  const index_t block_rows = rms_norm_tuning.block_rows(rows, cols), blocks = ceil_div(rows, block_rows);
   const kernel::RmsNormBackwardParams<T> params{rows_of(dy),
                                                 rows_of(h),
                                                 weight.data(),
                                                 rstd.data(),
                                                 rows_of(dx),
-                                                summed ? workspace.data() : nullptr,
+                                                dweight ? workspace.data() : nullptr,
                                                 rows,
                                                 cols,
                                                 block_rows,
                                                 accumulate,
-                                                aligned && packs_aligned<width>(weight, dx)};
-  if (dweight && !summed)  // before dx, which may take the place of dy
-    launch<Partial>(queue, {blocks, ceil_div(cols, Partial::columns)},
-                    {rows_of(dy), rows_of(h), rstd.data(), workspace.data(), rows, cols, block_rows, aligned});
+                                                packs_aligned<width>(dy, h, weight, dx)};
   if (cols <= rms_norm_tuning.warp_row)
     launch<kernel::RmsNormBackward<T, true>>(queue, {blocks}, params);
+  else if (cols <= kernel::RmsNormBackwardHeld<T, 1>::step)
+    launch<kernel::RmsNormBackwardHeld<T, 1>>(queue, {blocks}, params);
+  else if (cols <= 2 * kernel::RmsNormBackwardHeld<T, 2>::step)
+    launch<kernel::RmsNormBackwardHeld<T, 2>>(queue, {blocks}, params);
+  else if (cols <= 4 * kernel::RmsNormBackwardHeld<T, 4>::step)
+    launch<kernel::RmsNormBackwardHeld<T, 4>>(queue, {blocks}, params);
   else
-    launch<kernel::RmsNormBackward<T, false>>(queue, {blocks}, params);
+    launch<Long>(queue, {blocks}, params);
   if (dweight)
     launch<kernel::RmsNormWeightFinish<Acc<T>>>(queue, {ceil_div(cols, warp_size)},
                                                 {workspace.data(), dweight.data(), blocks, cols});

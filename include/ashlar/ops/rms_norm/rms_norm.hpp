@@ -47,7 +47,7 @@ template <class D>
 index_t rms_norm_backward_workspace(index_t rows, index_t cols) {
   if (std::is_same_v<D, Cpu>) return 0;
   rows = rows < 1 ? 1 : rows;
-  return ceil_div(rows, rms_norm_tuning.block_rows(rows)) * cols;
+  return ceil_div(rows, rms_norm_tuning.block_rows(rows, cols)) * cols;
 }
 
 /// With g = dy weight and xh = h rstd: dx = rstd (g - xh mean(g xh)) (added to dx when `accumulate`);
