@@ -8,12 +8,12 @@ cmake --preset "$preset" >/dev/null
 # timed COMMAND: its seconds, wall and user.
 timed() { (cd "build/$preset" && /usr/bin/env bash -c "TIMEFORMAT='%R %U'; time $1") 2>&1 | tail -1; }
 header=$(ninja -C "build/$preset" -t commands recipe_header | grep -- '-x c++-header' | head -1)
-for part in host cpu_kernels plans; do
+for part in host cpu_kernels plans plans_of_experts; do
   command=$(ninja -C "build/$preset" -t commands recipe_library | grep -- "-c .*instances/$part.cpp" | head -1)
   printf '%-10s %s s (wall, user), once for all recipes\n' "$part" "$(timed "$command")"
 done
 [ -z "$header" ] || printf '%-10s %s s (wall, user)\n' 'headers' "$(timed "$header")"
-for name in llama3 debug_moe own_loop; do
+for name in llama3 qwen3 deepseek_v3 llama4 debug_moe own_loop; do
   command=$(ninja -C "build/$preset" -t commands "$name" | grep -- "-c .*examples/$name/$name.cpp" | head -1)
   seconds=$(timed "$command")
   cmake --build "build/$preset" --target "$name" >/dev/null

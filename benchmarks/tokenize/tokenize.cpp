@@ -1,5 +1,5 @@
-// How fast a text is encoded: `tokenize TOKENIZER FILE RUNS` prints megabytes a second of each run, on all threads. Read next:
-// benchmarks/tokenize/tokenize.sh, beside the package tokenizers.
+// How fast a text is encoded: `tokenize TOKENIZER FILE RUNS` prints megabytes a second of each run, on all threads.
+// Read next: benchmarks/tokenize/tokenize.sh, beside the package tokenizers.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>

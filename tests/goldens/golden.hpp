@@ -161,6 +161,10 @@ void check_goldens(const std::vector<std::string>& names) {
     config.model.flavor = "golden";
     config.training.seq_len = golden.tokens[1];
     config.training.local_batch_size = static_cast<int>(golden.tokens[0]);
+    config.training.steps = 10;
+    config.optimizer.lr = 1e-3;
+    config.lr_scheduler.warmup_steps = 0;
+    config.lr_scheduler.decay_ratio = 0;
     Trainer<ModelOf<GoldenRecipe<F>, Cpu, float>> trainer(config);
 
     ByName weights;
@@ -193,6 +197,13 @@ void check_goldens(const std::vector<std::string>& names) {
     for (const auto& [key, gradient] : gradients_of(trainer)) {
       INFO(key);
       CHECK(relative(gradient, golden.tensors.at("grad." + key)) < 1e-5);
+    }
+    const std::vector<double>& losses = golden.tensors.at("losses");
+    REQUIRE(losses.size() == 10);
+    CHECK(std::abs(losses[9] / losses[0] - 1) > 1e-2);  // it has learnt something
+    for (std::size_t i = 1; i < losses.size(); ++i) {
+      trainer.step(batch);
+      CHECK(relative({trainer.result().loss}, {losses[i]}) < 1e-4);
     }
   }
 }

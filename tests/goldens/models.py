@@ -7,9 +7,12 @@
 Nothing of this is needed to build, run or test: tests/goldens/models.cpp reads the files. Each has the sizes in its
 metadata under the library's names; `weight.NAME` in bf16, whose values are exact; tokens and labels [B, S]; and from
 transformers in double, rounded to f32: logits, loss (the mean over labels that are not -100, without auxiliary losses),
-and `grad.NAME` of that loss and the auxiliary one.
+`grad.NAME` of that loss and the auxiliary one; and `losses` of ten steps of AdamW, the first of which is `loss`.
 """
 import os
+import sys
+
+sys.path.pop(0)  # tokenizers.py beside this would pass for the package
 import torch
 import transformers as tf
 from safetensors.torch import save_file
@@ -81,6 +84,27 @@ def scaling(kind, factor, length, **more):
     return {"rope_scaling": config, "max_position_embeddings": factor * length}, ours
 
 
+def train(model, losses, sizes):
+    """The losses of ten steps of AdamW, with the balancing bias that follows the counts of each step (arXiv:2408.15664)."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1)
+    routers, chosen = [m for m in model.modules() if hasattr(m, "e_score_correction_bias")], {}
+    for m in routers:
+        m.register_forward_hook(lambda router, _, out: chosen.__setitem__(router, out[0]))
+    out = []
+    for _ in range(10):
+        optimizer.zero_grad()
+        _, loss, total = losses()
+        total.backward()
+        out.append(loss.item())
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        for m in routers:
+            counts = torch.bincount(chosen[m].flatten(), minlength=sizes["num_experts"]).double()
+            delta = sizes["load_balance_coeff"] * torch.sign(counts.mean() - counts)
+            m.e_score_correction_bias += (delta - delta.mean()).to(m.e_score_correction_bias.dtype)
+    return torch.tensor(out)
+
+
 LLAMA_SCALING = scaling("llama3", 4, 32, low_freq_factor=1, high_freq_factor=4)
 YARN = scaling("yarn", 4, 32, beta_fast=4, beta_slow=1)
 DEEPSEEK_YARN = scaling("yarn", 4, 32, beta_fast=4, beta_slow=1, mscale=0.7, mscale_all_dim=1.0)
@@ -119,22 +143,28 @@ def golden(name, family, config, model_class, sizes, rope=None, rows=2, length=2
     labels = torch.randint(0, sizes["vocab_size"], (rows, length))
     labels[:, 3::5] = -100
     model.train()
-    out = model(input_ids=tokens, **({"output_router_logits": True} if aux else {}))
-    loss = torch.nn.functional.cross_entropy(out.logits.flatten(0, 1), labels.flatten())
-    total = loss
-    if aux:
-        total = loss + aux * tf.models.qwen3_moe.modeling_qwen3_moe.load_balancing_loss_func(
+
+    def losses():
+        out = model(input_ids=tokens, **({"output_router_logits": True} if aux else {}))
+        loss = torch.nn.functional.cross_entropy(out.logits.flatten(0, 1), labels.flatten())
+        if not aux:
+            return out.logits, loss, loss
+        return out.logits, loss, loss + aux * tf.models.qwen3_moe.modeling_qwen3_moe.load_balancing_loss_func(
             out.router_logits, model.config.num_experts, model.config.num_experts_per_tok)
+
+    logits, loss, total = losses()
+    if aux:
         # transformers does not divide by top_k; ours weighs a group as its rows, of which some have no target.
         sizes["balance_loss_coeff"] = aux * sizes["top_k"] * (labels >= 0).double().mean().item()
     total.backward()
     tensors = {"tokens": tokens.to(torch.int32), "labels": labels.to(torch.int32),
-               "logits": out.logits.detach().float(), "loss": loss.detach().float().reshape(1)}
+               "logits": logits.detach().float(), "loss": loss.detach().float().reshape(1)}
     for key, x in our_names(state, family, sizes).items():
         tensors["weight." + key] = x
     gradients = {key: (x.grad if x.grad is not None else torch.zeros_like(x)) for key, x in model.named_parameters()}
     for key, x in our_names(gradients, family, sizes).items():
-        tensors["grad." + key] = x.float()
+        tensors["grad." + key] = x.float().clone()
+    tensors["losses"] = train(model, losses, sizes)
     path = os.path.join(FOLDER, f"{family}_{name}.safetensors")
     save_file({k: v.contiguous() for k, v in tensors.items()}, path,
               {"family": family, **{k: str(v) for k, v in sizes.items()}})

@@ -25,7 +25,7 @@ TEST_CASE("data are read as they are named") {
   c.validation.enable = true;
   const RunData cut = open_data(c, 300);
   CHECK(cut.text->tokens.size() == 90);
-  CHECK(cut.held_out->tokens.size() == 10);
+  CHECK(cut.held_out->size() == 10);
   CHECK(cut.train->vocab_size() == Text::num_tokens);
   c = {};
   c.training.dataset = "random";

@@ -12,7 +12,8 @@ using namespace ashlar;
 namespace {
 
 // Tokens by their bytes: a, b, ab; ids 3 and 4 are <s> and </s>.
-constexpr const char* small = R"({"added_tokens": [{"id": 3, "content": "<s>", "special": true}, {"id": 4, "content": "</s>", "special": true}],
+constexpr const char* small =
+    R"({"added_tokens": [{"id": 3, "content": "<s>", "special": true}, {"id": 4, "content": "</s>", "special": true}],
   "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false}, "decoder": {"type": "ByteLevel"},
   "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]}})";
 using Ids = std::vector<std::int32_t>;
@@ -22,7 +23,8 @@ Ids all(const TokenSequence& tokens) {
   tokens.read(0, out);
   return out;
 }
-std::string tensor_file(const SafetensorsEntry& entry, const std::map<std::string, std::string>& metadata, const std::string& data) {
+std::string tensor_file(const SafetensorsEntry& entry, const std::map<std::string, std::string>& metadata,
+                        const std::string& data) {
   return format_safetensors_header({entry}, metadata) + data;
 }
 std::string bytes_of(const Ids& ids) {
@@ -61,13 +63,15 @@ TEST_CASE("files of others: what their metadata do not say, the largest token do
   CHECK(map_token_file(plain).vocab_size() == 70001);
   CHECK(map_token_file(plain).end_of_document() == -1);
   CHECK(all(map_token_file(plain)) == ids);
-  const std::string lies = folder.write("lies.safetensors", tensor_file(entry, {{"vocab_size", "70000"}}, bytes_of(ids))).string();
+  const std::string lies =
+      folder.write("lies.safetensors", tensor_file(entry, {{"vocab_size", "70000"}}, bytes_of(ids))).string();
   const MappedTokens tokens = map_token_file(lies);
   CHECK(mentions(error_of([&] { all(tokens); }), lies + ": token 1 is 70000, but its vocabulary has 70000 tokens"));
   CHECK(mentions(refusal(tensor_file(entry, {}, bytes_of({3, -1, 2}))), "token 1 is -1"));
   CHECK(mentions(refusal(tensor_file({"ids", DType::i32, {3}, 0, 12}, {}, bytes_of(ids))), "is no file of tokens"));
   CHECK(mentions(refusal(tensor_file({"tokens", DType::f32, {3}, 0, 12}, {}, bytes_of(ids))), "is no file of tokens"));
-  CHECK(mentions(refusal(tensor_file({"tokens", DType::i32, {1, 3}, 0, 12}, {}, bytes_of(ids))), "is no file of tokens"));
+  CHECK(
+      mentions(refusal(tensor_file({"tokens", DType::i32, {1, 3}, 0, 12}, {}, bytes_of(ids))), "is no file of tokens"));
   CHECK(mentions(refusal(tensor_file({"tokens", DType::i32, {0}, 0, 0}, {}, "")), "is no file of tokens"));
   CHECK(mentions(refusal("text"), "too few for a safetensors file"));
   CHECK(mentions(error_of([&] { map_token_file((folder.path() / "none").string()); }), "none: can't be opened"));
@@ -125,9 +129,12 @@ TEST_CASE("a text's tokens are written once, documents apart, and mapped by ever
   });
   CHECK(right == 3);
   const auto made = std::filesystem::path(c.job.dump_folder) / "tokens";
-  const auto files = [&] { return std::distance(std::filesystem::directory_iterator(made), std::filesystem::directory_iterator()); };
+  const auto files = [&] {
+    return std::distance(std::filesystem::directory_iterator(made), std::filesystem::directory_iterator());
+  };
   CHECK(files() == 1);
-  const std::string cached = cached_token_file(c.job.dump_folder, c.training.dataset_path, c.training.tokenizer).string();
+  const std::string cached =
+      cached_token_file(c.job.dump_folder, c.training.dataset_path, c.training.tokenizer).string();
   const auto written = std::filesystem::last_write_time(cached);
   open_data(c, 5);
   CHECK(std::filesystem::last_write_time(cached) == written);
@@ -136,7 +143,8 @@ TEST_CASE("a text's tokens are written once, documents apart, and mapped by ever
   open_data(c, 5);
   CHECK(files() == 2);
 
-  CHECK(mentions(error_of([&] { open_data(c, 4); }), "has a vocabulary of 5 tokens, which does not fit into the 4 of the model's flavor"));
+  CHECK(mentions(error_of([&] { open_data(c, 4); }),
+                 "has a vocabulary of 5 tokens, which does not fit into the 4 of the model's flavor"));
   c.training.dataset_path = cached;
   c.validation.enable = true;
   c.validation.held_out_fraction = 0.5;

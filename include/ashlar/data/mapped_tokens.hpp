@@ -1,5 +1,5 @@
-// MappedTokens: int32 tokens in a file that is mapped into memory: a corpus costs no memory of its own, and ranks of one
-// machine share what they read. Read next: program/token_file.hpp, the file.
+// MappedTokens: int32 tokens in a file that is mapped into memory: a corpus costs no memory of its own, and ranks of
+// one machine share what they read. Read next: program/token_file.hpp, the file.
 #pragma once
 
 #include <memory>
@@ -13,8 +13,8 @@ namespace ashlar::inline v0 {
 /// A file, or a part of one, which shares its mapping.
 class MappedTokens final : public TokenSequence {
  public:
-  /// Maps `path`, where `tokens` tokens stand from byte `begin` on, little-endian. Throws Error where it can't. The file must
-  /// stay as it is while this lives.
+  /// Maps `path`, where `tokens` tokens stand from byte `begin` on, little-endian. Throws Error where it can't. The
+  /// file must stay as it is while this lives.
   MappedTokens(const std::string& path, std::size_t begin, std::size_t tokens, index_t vocab_size,
                std::int32_t end_of_document);
 

@@ -15,8 +15,8 @@
 
 namespace ashlar::inline v0 {
 
-ASHLAR_ONCE MappedTokens::MappedTokens(const std::string& path, std::size_t begin, std::size_t tokens, index_t vocab_size,
-                                       std::int32_t end_of_document)
+ASHLAR_ONCE MappedTokens::MappedTokens(const std::string& path, std::size_t begin, std::size_t tokens,
+                                       index_t vocab_size, std::int32_t end_of_document)
     : path_(path), size_(tokens), vocab_size_(vocab_size), end_of_document_(end_of_document) {
   const auto refuse = [&](int error) {
     fail(concat(path, ": can't be mapped: ", std::generic_category().message(error)));
@@ -30,7 +30,8 @@ ASHLAR_ONCE MappedTokens::MappedTokens(const std::string& path, std::size_t begi
   const int error = is_long_enough ? errno : EINVAL;
   ::close(descriptor);
   if (at == MAP_FAILED) refuse(error);
-  file_ = {static_cast<const std::byte*>(at), [bytes](const std::byte* p) { ::munmap(const_cast<std::byte*>(p), bytes); }};
+  file_ = {static_cast<const std::byte*>(at),
+           [bytes](const std::byte* p) { ::munmap(const_cast<std::byte*>(p), bytes); }};
   tokens_ = file_.get() + begin;
 }
 

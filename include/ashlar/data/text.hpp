@@ -19,8 +19,8 @@
 
 namespace ashlar::inline v0 {
 
-/// The files of a text, in the order of their names: `path` itself, or the plain files of the folder. Throws ConfigError
-/// where there is nothing to read.
+/// The files of a text, in the order of their names: `path` itself, or the plain files of the folder. Throws
+/// ConfigError where there is nothing to read.
 std::vector<std::filesystem::path> text_files(const std::string& path);
 
 /// Calls document(bytes) for each of those files that is not empty and, of a folder, looks like text.
@@ -68,9 +68,8 @@ class TextRows final : public TokenSource {
         shuffle_(shuffle),
         windows_((static_cast<std::int64_t>(text_->size()) - 1) / seq_len) {
     if (windows_ < 1)
-      throw ConfigError(concat("the text has ", text_->size(),
-                               " tokens, fewer than one row of --training.seq_len ", seq_len,
-                               " needs; take a longer text or a smaller seq_len"));
+      throw ConfigError(concat("the text has ", text_->size(), " tokens, fewer than one row of --training.seq_len ",
+                               seq_len, " needs; take a longer text or a smaller seq_len"));
   }
 
   std::int64_t windows() const { return windows_; }

@@ -14,7 +14,7 @@ namespace detail {
 template <class R>
 concept NamedRule = requires(const ParameterInfo& info) {
   { R::name } -> std::convertible_to<std::string_view>;
-  {std::span<const std::string_view>(R::states)};
+  { R::states } -> std::convertible_to<std::span<const std::string_view>>;
   { R::takes(info) } -> std::same_as<bool>;
 };
 

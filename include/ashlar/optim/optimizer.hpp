@@ -37,8 +37,9 @@ class Optimizer {
     make_rules(memory, queue, options, std::index_sequence_for<Rules...>());
   }
 
-  /// Step `step` (1-based, of those that the states have seen) at rate `lr`, on gradients that are the sums over all ranks, clipped to the global norm
-  /// `max_norm`. A norm that is not finite leaves every weight as it is. Collective over the world.
+  /// Step `step` (1-based, of those that the states have seen) at rate `lr`, on gradients that are the sums over all
+  /// ranks, clipped to the global norm `max_norm`. A norm that is not finite leaves every weight as it is. Collective
+  /// over the world.
   void step(Queue& queue, std::int64_t step, double lr, double max_norm) {
     measure(queue);
     ops::clip_scale(queue, sum_.view(), max_norm, norm_and_scale_.view());
@@ -80,7 +81,6 @@ class Optimizer {
       UpdateSpan<E> s;
       s.begin = low;
       s.count = high - low;
-      s.group = entries[first].info.group;
       s.lr_factor = group.lr_factor;
       s.weight_decay = group.weight_decay;
       s.gradient = unit.gradient().range(low - begin, s.count);

@@ -5,6 +5,7 @@
 #include <concepts>
 #include <span>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "ashlar/config/config.hpp"
@@ -17,8 +18,7 @@ template <class E>
 struct UpdateSpan {
   using A = typename E::Master;
 
-  index_t begin = 0, count = 0;  // in the unit's flat range
-  int group = 0;
+  index_t begin = 0, count = 0;                        // in the unit's flat range
   double lr_factor = 1, weight_decay = 0;              // of the group
   typename E::template ViewOf<const A> gradient;       // [count], not clipped; a rule leaves it as it is
   typename E::template ViewOf<A> master;               // [count]
@@ -46,6 +46,13 @@ struct UpdateStep {
   typename E::template ViewOf<const typename E::Master> gradient_scale;
 };
 
+namespace detail {
+template <class Module, class E, class D = typename E::Device>
+inline constexpr bool is_made_as_a_rule =
+    std::is_constructible_v<Module, Memory<D>&, typename D::Queue&, const OptimizerConfig&,
+                            const std::vector<RuleUnit<E>*>&>;
+}  // namespace detail
+
 /// A rule R is a name, the names of its states as checkpoints call them, which parameters it takes, and a module: made
 /// of (memory, queue, options, the units that it will be given), it changes masters and copies in `step`, which is
 /// called for every unit of that list in one order on all ranks, so that it may exchange.
@@ -53,11 +60,10 @@ template <class R, class E>
 concept OptimizerRule = requires(typename R::template Module<E>& module, typename E::Device::Queue& queue,
                                  RuleUnit<E>& unit, const UpdateStep<E>& step, const ParameterInfo& info) {
   { R::name } -> std::convertible_to<std::string_view>;
-  {std::span<const std::string_view>(R::states)};
+  { R::states } -> std::convertible_to<std::span<const std::string_view>>;
   { R::takes(info) } -> std::same_as<bool>;
   module.step(queue, unit, step);
-  requires std::constructible_from < typename R::template Module<E>, Memory<typename E::Device>
-  &, typename E::Device::Queue&, const OptimizerConfig&, const std::vector<RuleUnit<E>*>& > ;
+  requires detail::is_made_as_a_rule<typename R::template Module<E>, E>;
 };
 
 }  // namespace ashlar::inline v0

@@ -35,8 +35,9 @@ inline std::shared_ptr<const TokenSequence> map_data(const Config& config, index
                                                      RunData& data) {
   const auto fits = [&](index_t tokens, index_t most, std::string_view who) {
     if (tokens > most)
-      throw ConfigError(concat(who, " has a vocabulary of ", tokens, " tokens, which does not fit into the ", most, " of ",
-                               most == vocab_size ? concat("the model's flavor ", config.model.flavor) : "the tokenizer"));
+      throw ConfigError(
+          concat(who, " has a vocabulary of ", tokens, " tokens, which does not fit into the ", most, " of ",
+                 most == vocab_size ? concat("the model's flavor ", config.model.flavor) : "the tokenizer"));
   };
   if (!config.training.tokenizer.empty()) {
     data.tokenizer = open_tokenizer(config.training.tokenizer);

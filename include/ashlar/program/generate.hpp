@@ -18,8 +18,8 @@ namespace ashlar::inline v0 {
 std::int32_t sample(std::vector<double> logits, double temperature, int top_k, const RandomStream& random,
                     std::uint64_t draw);
 
-/// Continues `prompt` by up to `tokens` tokens, and stops at the end of a text; `emit` gets each one's bytes. One rank. The
-/// prompt and what follows must fit into --training.seq_len: then the oldest half is dropped and read again.
+/// Continues `prompt` by up to `tokens` tokens, and stops at the end of a text; `emit` gets each one's bytes. One rank.
+/// The prompt and what follows must fit into --training.seq_len: then the oldest half is dropped and read again.
 template <class M, class Emit>
 void generate(Trainer<M>& trainer, const GenerateConfig& config, const Tokenizer& tokenizer, Emit&& emit) {
   using E = typename M::Environment;

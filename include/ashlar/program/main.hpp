@@ -1,5 +1,6 @@
 // ashlar::main: the program of a recipe, with the subcommands train, evaluate, generate, plan, convert and
-// tokenize. A convenience: everything that it does is in reach of a program of the user's own. Read next: program/train_loop.hpp.
+// tokenize. A convenience: everything that it does is in reach of a program of the user's own. Read next:
+// program/train_loop.hpp.
 #pragma once
 
 #include <chrono>
@@ -80,8 +81,8 @@ void evaluate(const Config& config, Communicator world) {
   const double loss = validate(trainer, data.held_out, -1);
   if (world.rank() != 0) return;
   if (data.text) {
-    std::printf("held-out loss %.6f nats a byte (perplexity %.4f); a byte bigram model of the same text has %.6f\n", loss,
-                std::exp(loss), Bigram(*data.text).loss(*data.held_out_text));
+    std::printf("held-out loss %.6f nats a byte (perplexity %.4f); a byte bigram model of the same text has %.6f\n",
+                loss, std::exp(loss), Bigram(*data.text).loss(*data.held_out_text));
   } else {
     std::printf("held-out loss %.6f nats a token (perplexity %.4f)", loss, std::exp(loss));
     const double a_byte = data.tokenizer ? loss / held_out_bytes_per_token(data, c.training.seq_len) : 0;

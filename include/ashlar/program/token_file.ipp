@@ -59,7 +59,8 @@ ASHLAR_ONCE MappedTokens map_token_file(const std::string& path) {
   const auto entry = std::find_if(header.entries.begin(), header.entries.end(),
                                   [](const SafetensorsEntry& e) { return e.name == "tokens"; });
   if (entry == header.entries.end() || entry->dtype != DType::i32 || entry->shape.rank() != 1 || entry->shape[0] == 0)
-    throw ConfigError(concat(path, ": is no file of tokens: an int32 tensor tokens [N] is not in it; `tokenize` writes one"));
+    throw ConfigError(
+        concat(path, ": is no file of tokens: an int32 tensor tokens [N] is not in it; `tokenize` writes one"));
   const auto number = [&](const char* key) -> std::int64_t {
     const auto found = header.metadata.find(key);
     std::int64_t value = -1;
@@ -67,7 +68,8 @@ ASHLAR_ONCE MappedTokens map_token_file(const std::string& path) {
       std::from_chars(found->second.data(), found->second.data() + found->second.size(), value);
     return value;
   };
-  const auto tokens = static_cast<std::size_t>(entry->shape[0]), begin = static_cast<std::size_t>(header.data_begin + entry->begin);
+  const auto tokens = static_cast<std::size_t>(entry->shape[0]),
+             begin = static_cast<std::size_t>(header.data_begin + entry->begin);
   constexpr index_t any = index_t{1} << 31;
   index_t vocab_size = std::min(number("vocab_size"), any);
   if (vocab_size < 1) {

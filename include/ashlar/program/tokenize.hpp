@@ -8,8 +8,8 @@
 
 namespace ashlar::inline v0 {
 
-/// Writes tokenize.output from tokenize.input. Returns what it did, in a sentence, which also says so where the tokenizer
-/// changes the text and decode will not give the same bytes back. Throws ConfigError that names the file.
+/// Writes tokenize.output from tokenize.input. Returns what it did, in a sentence, which also says so where the
+/// tokenizer changes the text and decode will not give the same bytes back. Throws ConfigError that names the file.
 std::string tokenize(const TokenizeConfig& config);
 
 }  // namespace ashlar::inline v0

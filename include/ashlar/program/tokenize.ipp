@@ -14,8 +14,9 @@ ASHLAR_ONCE std::string tokenize(const TokenizeConfig& config) {
   if (config.decode) {
     const MappedTokens tokens = map_token_file(config.input);
     if (tokens.vocab_size() > tokenizer->vocab_size())
-      throw ConfigError(concat(config.input, ": its vocabulary has ", tokens.vocab_size(), " tokens, and the tokenizer's ",
-                               tokenizer->vocab_size(), "; take the tokenizer that made it"));
+      throw ConfigError(concat(config.input, ": its vocabulary has ", tokens.vocab_size(),
+                               " tokens, and the tokenizer's ", tokenizer->vocab_size(),
+                               "; take the tokenizer that made it"));
     std::vector<std::int32_t> ids(tokens.size());
     tokens.read(0, ids);
     const std::string text = tokenizer->decode(ids);
@@ -36,9 +37,12 @@ ASHLAR_ONCE std::string tokenize(const TokenizeConfig& config) {
   }
   if (text.empty()) throw ConfigError(concat(config.input, ": is empty; there is nothing to tokenize"));
   const std::vector<std::int32_t> ids = tokenizer->encode(text);
-  write_token_file(config.output, tokenizer->vocab_size(), detail::ending_id(*tokenizer), [&](const auto& put) { put(ids); });
+  write_token_file(config.output, tokenizer->vocab_size(), detail::ending_id(*tokenizer),
+                   [&](const auto& put) { put(ids); });
   return concat(config.output, ": ", ids.size(), " tokens of ", text.size(), " bytes",
-                tokenizer->decode(ids) == text ? "" : "; the tokenizer changes this text, and --decode gives back the changed one");
+                tokenizer->decode(ids) == text
+                    ? ""
+                    : "; the tokenizer changes this text, and --decode gives back the changed one");
 }
 
 }  // namespace ashlar::inline v0

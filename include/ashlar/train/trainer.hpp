@@ -233,11 +233,11 @@ class Trainer {
     multiplied_ = counts[1];
     groups_.counts().assign(counts.begin() + 3, counts.end());
     if (!D::has_storage && mesh_.degree(Axis::pp) > 1) return;
-    groups_.check_counts();
     if (counts[2] == 0)
       throw ConfigError(
           "no parameter is trained: optimizer.groups freezes them all, or --lora.targets names no projection of the "
           "model; \"*\" names all of them");
+    groups_.check_counts();
   }
 
   template <template <class> class Array>

@@ -8,7 +8,8 @@ namespace {
 
 // The pieces of a text, tokens in brackets: as the package tokenizers has them.
 std::string pieces(const std::string& text) {
-  const AddedTokens tokens({{0, "<m>", false, true}, {1, "<r>", false, false, true}, {2, "<mm>"}, {3, "<m><r>"}, {4, "go", true}});
+  const AddedTokens tokens(
+      {{0, "<m>", false, true}, {1, "<r>", false, false, true}, {2, "<mm>"}, {3, "<m><r>"}, {4, "go", true}});
   std::string out;
   std::size_t done = 0;
   tokens.split(text, [&](std::int32_t id, std::size_t begin, std::size_t end) {
@@ -38,5 +39,6 @@ TEST_CASE("tokens are found where they stand, the longest first, with the space 
 
 TEST_CASE("a token that is a word of its own touches no letter, digit or mark") {
   CHECK(pieces("go gone ago go") == "[go] gone ago [go]");
-  CHECK(pieces("go_ go- gogo ego 1go go\u0301 \u4e00go \u20acgo") == "go_ [go]- gogo ego 1go go\u0301 \u4e00go \u20ac[go]");
+  CHECK(pieces("go_ go- gogo ego 1go go\u0301 \u4e00go \u20acgo") ==
+        "go_ [go]- gogo ego 1go go\u0301 \u4e00go \u20ac[go]");
 }

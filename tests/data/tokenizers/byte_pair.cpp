@@ -34,7 +34,8 @@ TEST_CASE("merges are those of the definition, over random vocabularies and word
     std::map<std::string, std::int32_t> ids{{"a", 0}, {"b", 1}, {"c", 2}};
     std::vector<BytePairMerge> merges;
     while (merges.size() < 30) {
-      const auto left = static_cast<std::int32_t>(below(tokens.size())), right = static_cast<std::int32_t>(below(tokens.size()));
+      const auto left = static_cast<std::int32_t>(below(tokens.size())),
+                 right = static_cast<std::int32_t>(below(tokens.size()));
       const std::string both = tokens[static_cast<std::size_t>(left)] + tokens[static_cast<std::size_t>(right)];
       bool known = both.size() > 12;
       for (const BytePairMerge& m : merges) known |= m.left == left && m.right == right;
@@ -48,7 +49,8 @@ TEST_CASE("merges are those of the definition, over random vocabularies and word
     for (int word = 0; word < 100; ++word) {
       std::string text;
       std::vector<std::int32_t> begin, out;
-      for (std::size_t n = 1 + below(40); n > 0; --n) begin.push_back(static_cast<std::int32_t>(below(3))), text += static_cast<char>('a' + begin.back());
+      for (std::size_t n = 1 + below(40); n > 0; --n)
+        begin.push_back(static_cast<std::int32_t>(below(3))), text += static_cast<char>('a' + begin.back());
       const auto expected = merged(begin, merges);
       INFO("seed " << seed << ", " << text);
       for (int again = 0; again < 2; ++again) {  // anew, and as a word that is known
@@ -57,6 +59,21 @@ TEST_CASE("merges are those of the definition, over random vocabularies and word
         REQUIRE(out == expected);
       }
     }
+  }
+}
+
+TEST_CASE("words that share a place in the table of known ones are told apart") {
+  const BytePair model({"a", "b", "c"}, {}, {});
+  BytePair::Worker worker;
+  const RandomStream random(5, 5);
+  for (std::uint64_t i = 0; i < 40000; ++i) {
+    std::string word;
+    std::vector<std::int32_t> expected, out;
+    for (std::uint64_t c = 0; c < 8; ++c)
+      expected.push_back(static_cast<std::int32_t>(random.below(i % 20000 * 8 + c, 3))),
+          word += static_cast<char>('a' + expected.back());
+    model.encode(word, out, worker);
+    REQUIRE(out == expected);
   }
 }
 
@@ -73,8 +90,11 @@ TEST_CASE("words that are tokens, characters without one, and bytes in their pla
   using Ids = std::vector<std::int32_t>;
   CHECK(encode(BytePair(tokens, merges, {}), "abb") == Ids{2, 1});
   CHECK(encode(BytePair(tokens, merges, {.whole_words = true}), "abb") == Ids{3});
-  const BytePair fallback(tokens, merges, {.byte_level = false, .byte_fallback = true, .unknown = 4, .fuse_unknown = true});
-  CHECK(encode(fallback, "a\u00e9\xff\u20ac\u20ac" "b") == Ids{0, 5, 6, 7, 4, 1});
+  const BytePair fallback(tokens, merges,
+                          {.byte_level = false, .byte_fallback = true, .unknown = 4, .fuse_unknown = true});
+  CHECK(encode(fallback,
+               "a\u00e9\xff\u20ac\u20ac"
+               "b") == Ids{0, 5, 6, 7, 4, 1});
   CHECK(encode(BytePair(tokens, merges, {.byte_level = false, .unknown = 4}), "\u20ac\u20aca") == Ids{4, 4, 0});
   CHECK_THROWS_WITH(encode(BytePair(tokens, merges, {.byte_level = false}), "a\u20ac"),
                     ContainsText("no token for the character \u20ac (byte E282AC)"));

@@ -74,7 +74,8 @@ TEST_CASE("bytes that are no UTF-8 come back from characters with a fallback, to
     // "<s>" and the like are looked for before a text gets its first space.
     if (text.find('<') == text.npos) obeys(*tokenizer, text, true);
   }
-  for (const char* text : {"\xff", "\xff abc", " a\xff  b", "a\xC3", "\xED\xA0\x80", " "}) obeys(*tokenizer, text, true);
+  for (const char* text : {"\xff", "\xff abc", " a\xff  b", "a\xC3", "\xED\xA0\x80", " "})
+    obeys(*tokenizer, text, true);
 }
 
 TEST_CASE("ids do not depend on the parts that a text is cut into") {
@@ -105,7 +106,8 @@ TEST_CASE("a place inside a match is no place to meet") {
     BytePairParts parts;
     parts.pieces = {"7", "77"};
     parts.model = BytePair(parts.pieces, {{0, 0, 1, 0}}, {});
-    for (const char* digits : {"\\d{3}", "\\d{2}"}) parts.stages.push_back({Pattern(digits, PatternDialect::oniguruma, "test")});
+    for (const char* digits : {"\\d{3}", "\\d{2}"})
+      parts.stages.push_back({Pattern(digits, PatternDialect::oniguruma, "test")});
     return BytePairTokenizer(std::move(parts), bytes);
   };
   const std::string text(300, '7');

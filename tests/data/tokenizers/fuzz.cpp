@@ -1,5 +1,5 @@
-// Tokenizer files that are nearly right, and texts of any bytes. A hundred thousand inputs; ASHLAR_FUZZ=N takes N of each of
-// the three kinds. Whatever is not accepted is refused with an Error; memory errors are for the sanitizers.
+// Tokenizer files that are nearly right, and texts of any bytes. A hundred thousand inputs; ASHLAR_FUZZ=N takes N of
+// each of the three kinds. Whatever is not accepted is refused with an Error; memory errors are for the sanitizers.
 #include <cstdlib>
 
 #include "ashlar/core/random.hpp"
@@ -40,7 +40,8 @@ std::string edited(std::string text, const std::vector<std::string>& words, Draw
 
 // Reads, and encodes with what was accepted now and then (a thread's table is large).
 template <class Read>
-void survives(const std::vector<std::string>& seeds, const std::vector<std::string>& words, std::uint64_t n, Read&& read) {
+void survives(const std::vector<std::string>& seeds, const std::vector<std::string>& words, std::uint64_t n,
+              Read&& read) {
   std::uint64_t accepted = 0;
   for (std::uint64_t i = 0; i < n; ++i) {
     Draws below{RandomStream(hash_name("fuzz"), i)};
@@ -61,21 +62,60 @@ void survives(const std::vector<std::string>& seeds, const std::vector<std::stri
 
 TEST_CASE("a tokenizer.json that is nearly right is read or refused") {
   std::vector<std::string> seeds;
-  for (const char* normalizer : {"null", R"({"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"Prepend","prepend":"_"},{"type":"Replace","pattern":{"String":" "},"content":"_"}]})"})
-    for (const char* pre : {"null", R"({"type":"ByteLevel","add_prefix_space":true,"use_regex":true})",
-                            R"({"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":"(?i:'s|'t)|[^\\r\\n\\p{L}]?\\p{L}+|\\p{N}{1,3}|\\s+(?!\\S)|\\s"},"behavior":"Isolated","invert":false},{"type":"Digits","individual_digits":true},{"type":"ByteLevel","add_prefix_space":false,"use_regex":false}]})"})
-      seeds.push_back(concat(R"({"version":"1.0","added_tokens":[{"id":9,"content":"<s>","single_word":false,"lstrip":true,"rstrip":false,"normalized":true,"special":true}],"normalizer":)",
-                             std::string_view(normalizer), R"(,"pre_tokenizer":)", std::string_view(pre),
-                             R"(,"post_processor":null,"decoder":null,"model":{"type":"BPE","unk_token":"?","byte_fallback":false,"fuse_unk":true,"ignore_merges":false,"vocab":{"a":0,"b":1,"ab":2,"?":3,"l":4,"ll":5},"merges":["a b",["l","l"]]}})"));
-  const std::vector<std::string> words{"{", "}", "[", "]", ",", "null", "true", "-1", "1e9", "4294967296", "\"\"", "\"a\"", "\"Regex\":", "\"String\":",
-                                       "\"type\":\"Sequence\"", "\"type\":\"ByteLevel\"", "\"Lowercase\"", "\"Removed\"", "\"Punctuation\"", "\"<0x61>\":7",
-                                       "\\\\p{L}", "\\\\s", "(?=", "(?<!", "[^", "{2,}", "*", "+", "?", "|", "\\u0120", "\xff", "\xc3\xa9", "\"byte_fallback\":true"};
+  for (
+      const char* normalizer :
+      {"null",
+       R"({"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"Prepend","prepend":"_"},{"type":"Replace","pattern":{"String":" "},"content":"_"}]})"})
+    for (
+        const char* pre :
+        {"null", R"({"type":"ByteLevel","add_prefix_space":true,"use_regex":true})",
+         R"({"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":"(?i:'s|'t)|[^\\r\\n\\p{L}]?\\p{L}+|\\p{N}{1,3}|\\s+(?!\\S)|\\s"},"behavior":"Isolated","invert":false},{"type":"Digits","individual_digits":true},{"type":"ByteLevel","add_prefix_space":false,"use_regex":false}]})"})
+      seeds.push_back(concat(
+          R"({"version":"1.0","added_tokens":[{"id":9,"content":"<s>","single_word":false,"lstrip":true,"rstrip":false,"normalized":true,"special":true}],"normalizer":)",
+          std::string_view(normalizer), R"(,"pre_tokenizer":)", std::string_view(pre),
+          R"(,"post_processor":null,"decoder":null,"model":{"type":"BPE","unk_token":"?","byte_fallback":false,"fuse_unk":true,"ignore_merges":false,"vocab":{"a":0,"b":1,"ab":2,"?":3,"l":4,"ll":5},"merges":["a b",["l","l"]]}})"));
+  const std::vector<std::string> words{"{",
+                                       "}",
+                                       "[",
+                                       "]",
+                                       ",",
+                                       "null",
+                                       "true",
+                                       "-1",
+                                       "1e9",
+                                       "4294967296",
+                                       "\"\"",
+                                       "\"a\"",
+                                       "\"Regex\":",
+                                       "\"String\":",
+                                       "\"type\":\"Sequence\"",
+                                       "\"type\":\"ByteLevel\"",
+                                       "\"Lowercase\"",
+                                       "\"Removed\"",
+                                       "\"Punctuation\"",
+                                       "\"<0x61>\":7",
+                                       "\\\\p{L}",
+                                       "\\\\s",
+                                       "(?=",
+                                       "(?<!",
+                                       "[^",
+                                       "{2,}",
+                                       "*",
+                                       "+",
+                                       "?",
+                                       "|",
+                                       "\\u0120",
+                                       "\xff",
+                                       "\xc3\xa9",
+                                       "\"byte_fallback\":true"};
   survives(seeds, words, inputs(30'000), [](const std::string& text) { return read_hugging_face(text, "", "f"); });
 }
 
 TEST_CASE("ranks that are nearly right are read or refused") {
-  const std::vector<std::string> seeds{"YQ== 0\nYg== 1\nYWI= 2\nYWJh 3\n", content(fixture("ranks.tiktoken")).substr(0, 900)};
-  const std::vector<std::string> words{"\n", " ", "=", "==", "YQ==", "0", "-1", "99999999999999999999", "\r\n", "+/", "\xff"};
+  const std::vector<std::string> seeds{"YQ== 0\nYg== 1\nYWI= 2\nYWJh 3\n",
+                                       content(fixture("ranks.tiktoken")).substr(0, 900)};
+  const std::vector<std::string> words{"\n",   " ",  "=",   "==", "YQ==", "0", "-1", "99999999999999999999",
+                                       "\r\n", "+/", "\xff"};
   survives(seeds, words, inputs(40'000), [](const std::string& text) { return read_tiktoken(text, "[^ ]+| ", "f"); });
 }
 

@@ -58,7 +58,8 @@ TEST_CASE("what begins and ends a text is said beside it, by the template, or by
 TEST_CASE("a space before a text is put before what stands between tokens, too") {
   const auto t = read(file(R"({"type": "Sequence", "pretokenizers": [
   {"type": "Split", "pattern": {"Regex": "\\w+|\\W+"}, "behavior": "Isolated", "invert": false},
-  {"type": "ByteLevel", "add_prefix_space": false, "use_regex": false}]})", R"({"type": "ByteLevel", "add_prefix_space": true})"));
+  {"type": "ByteLevel", "add_prefix_space": false, "use_regex": false}]})",
+                           R"({"type": "ByteLevel", "add_prefix_space": true})"));
   CHECK(t.encode("a<s>b") == Ids{3, 0, 4, 3, 1});
   CHECK(t.encode(" a<s> b") == Ids{3, 0, 4, 3, 1});
   CHECK(t.encode("<s>") == Ids{4});
@@ -83,10 +84,13 @@ TEST_CASE("what is not supported is refused by name") {
   refuses("\"truncation\": null", "\"truncation\": {\"max_length\": 5}", "truncation: is not supported");
   refuses("\"padding\": null", "\"padding\": {}", "padding: is not supported");
   refuses("\"version\"", "\"versions\"", "the file: has the field \"versions\", which is not known");
-  refuses("\"normalizer\": null", "\"normalizer\": {\"type\": \"Strip\"}", "normalizer: type Strip is not supported; NFC, NFD");
-  refuses("\"normalizer\": null", "\"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"NFC\"}, {\"type\": \"Nmt\"}]}",
+  refuses("\"normalizer\": null", "\"normalizer\": {\"type\": \"Strip\"}",
+          "normalizer: type Strip is not supported; NFC, NFD");
+  refuses("\"normalizer\": null",
+          "\"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"NFC\"}, {\"type\": \"Nmt\"}]}",
           "normalizer.normalizers[1]: type Nmt");
-  refuses("\"normalizer\": null", "\"normalizer\": {\"type\": \"Replace\", \"pattern\": {\"Regex\": \"a\"}, \"content\": \"\"}",
+  refuses("\"normalizer\": null",
+          "\"normalizer\": {\"type\": \"Replace\", \"pattern\": {\"Regex\": \"a\"}, \"content\": \"\"}",
           "Replace is supported for a text");
   refuses("\"Split\"", "\"Metaspace\"", "pre_tokenizer.pretokenizers[0]: type Metaspace is not supported");
   refuses("\"Isolated\"", "\"MergedWithNext\"", "behavior MergedWithNext is not supported");
@@ -95,8 +99,10 @@ TEST_CASE("what is not supported is refused by name") {
   refuses("\"add_prefix_space\": false", "\"add_prefix_space\": true", "add_prefix_space after other parts");
   refuses("\"use_regex\": false}", "\"use_regex\": false}, {\"type\": \"Digits\"}", "stands after ByteLevel");
   refuses("\"use_regex\": false", "\"use_regex\": 0", "use_regex: expected true or false, found 0");
-  refuses("\"decoder\": {\"type\": \"ByteLevel\"}", "\"decoder\": {\"type\": \"WordPiece\"}", "decoder: type WordPiece");
-  refuses("\"decoder\": {\"type\": \"ByteLevel\"}", "\"decoder\": {\"type\": \"Fuse\"}", "the pre-tokenizer has ByteLevel, and the decoder has not");
+  refuses("\"decoder\": {\"type\": \"ByteLevel\"}", "\"decoder\": {\"type\": \"WordPiece\"}",
+          "decoder: type WordPiece");
+  refuses("\"decoder\": {\"type\": \"ByteLevel\"}", "\"decoder\": {\"type\": \"Fuse\"}",
+          "the pre-tokenizer has ByteLevel, and the decoder has not");
   refuses("\"BPE\"", "\"Unigram\"", "model: type \"Unigram\" is not supported; \"BPE\" is");
   refuses("\"unk_token\": null", "\"dropout\": 0.1", "model: dropout is not supported");
   refuses("\"unk_token\": null", "\"end_of_word_suffix\": \"</w>\"", "end_of_word_suffix is not supported");
@@ -104,7 +110,8 @@ TEST_CASE("what is not supported is refused by name") {
   refuses("\"a\": 0", "\"a\": -1", "the id of \"a\": expected one of 0 to ");
   refuses("\"a\": 0", "\"a\": 2000000000", "the id of \"a\": expected one of 0 to 4108");
   refuses("\"a\": 0", "\"a\": 1", "model.vocab: two tokens have the id 1");
-  refuses("[[\"a\", \"b\"]]", "[[\"a\", \"c\"]]", "model.merges[0]: one of the two, or both together, is not in the vocabulary");
+  refuses("[[\"a\", \"b\"]]", "[[\"a\", \"c\"]]",
+          "model.merges[0]: one of the two, or both together, is not in the vocabulary");
   refuses("[[\"a\", \"b\"]]", "[\"a b\", \"ab\"]", "model.merges[1]: expected \"left right\"");
   refuses("[[\"a\", \"b\"]]", "[[\"a\"]]", "model.merges[0]: expected \"left right\" or");
   refuses("\"id\": 9", "\"id\": 4", "added_tokens[1]: two tokens have the id 4");
@@ -120,10 +127,12 @@ TEST_CASE("a tokenizer is found in a file or a folder") {
   CHECK(open_tokenizer(json)->encode("ab") == Ids{2});
   CHECK(open_tokenizer("")->encode("ab") == Ids{'a', 'b'});
   std::filesystem::remove(json);
-  CHECK(mentions(error_of([&] { open_tokenizer(folder.path().string()); }), "has no tokenizer.json, no tokenizer.model"));
+  CHECK(
+      mentions(error_of([&] { open_tokenizer(folder.path().string()); }), "has no tokenizer.json, no tokenizer.model"));
   CHECK(mentions(error_of([&] { open_tokenizer(json); }), json + ": no tokenizer is there"));
   const std::string ranks = folder.write("x.tiktoken", "YQ== 0\n").string();
-  CHECK(mentions(error_of([&] { open_tokenizer(folder.path().string()); }), "write its regular expression into " + ranks + ".pattern"));
+  CHECK(mentions(error_of([&] { open_tokenizer(folder.path().string()); }),
+                 "write its regular expression into " + ranks + ".pattern"));
   folder.write("x.tiktoken.pattern", "a\n");
   CHECK(open_tokenizer(folder.path().string())->encode("aa") == Ids{0, 0});
   folder.write("y.tiktoken", "YQ== 0\n");

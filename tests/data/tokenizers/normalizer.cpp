@@ -44,13 +44,14 @@ TEST_CASE("a long text is normalised as a short one") {
   std::string text, expected;
   for (int i = 0; i < 40000; ++i) text += i % 7 ? "e\u0301" : "e\u0301 x", expected += i % 7 ? "\u00e9" : "\u00e9 x";
   CHECK(normal({NormalizerStep::nfc}, text) == expected);
+  CHECK(normal({NormalizerStep::prepend, "", "_"}, text) == "_" + text);
 }
 
 TEST_CASE("where characters begin and end") {
   const auto length = [](std::string_view s) { return utf8_length(s, 0); };
   CHECK((length("a") == 1 && length("\u00e9") == 2 && length("\u20ac") == 3 && length("\U0001f600") == 4));
-  for (const char* bad : {"\x80", "\xC3", "\xC0\x80", "\xE0\x80\x80", "\xED\xA0\x80", "\xF0\x80\x80\x80", "\xF4\x90\x80\x80",
-                          "\xF5\x80\x80\x80", "\xE2\x82", "\xF0\x9F\x98", "\xE2(\x82", ""})
+  for (const char* bad : {"\x80", "\xC3", "\xC0\x80", "\xE0\x80\x80", "\xED\xA0\x80", "\xF0\x80\x80\x80",
+                          "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xE2\x82", "\xF0\x9F\x98", "\xE2(\x82", ""})
     CHECK(length(bad) == 0);
   CHECK(utf8_until("abcdefghij\u00e9\u20ac\xff", 0) == 15);
   for (char32_t c : {U'a', U'\u00e9', U'\u20ac', U'\U0001f600'}) {

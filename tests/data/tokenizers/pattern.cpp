@@ -59,13 +59,15 @@ TEST_CASE("patterns that look back say so") {
 }
 
 TEST_CASE("what is not translated is refused, with the place") {
-  for (const char* e : {"\\bx", "\\h", "\\Rx", "a\\", "(?<name>a)", "(*ACCEPT)a", "[a[b]]", "[a&&b]", "[[:alpha:]]", "\\p{Greek}",
-                        "\\pL", "\\p{L", "a{1,3}+", "a{x}", "\\x80", "\\xg0", "\\u12", "[\\W]", "\\1", "(?m:a)", "\\x{110000000}"}) {
+  for (const char* e : {"\\bx",   "\\h",         "\\Rx",       "a\\",   "(?<name>a)", "(*ACCEPT)a", "[a[b]]",
+                        "[a&&b]", "[[:alpha:]]", "\\p{Greek}", "\\pL",  "\\p{L",      "a{1,3}+",    "a{x}",
+                        "\\x80",  "\\xg0",       "\\u12",      "[\\W]", "\\1",        "(?m:a)",     "\\x{110000000}"}) {
     INFO(e);
     CHECK_THROWS_WITH(Pattern(e, PatternDialect::oniguruma, "f.json: pre_tokenizer"),
                       ContainsText("f.json: pre_tokenizer: the regular expression has \"") &&
                           ContainsText("which this library does not translate"));
   }
-  CHECK_THROWS_WITH(Pattern("a(b", PatternDialect::oniguruma, "f"), ContainsText("f: the regular expression a(b is wrong at byte 3"));
+  CHECK_THROWS_WITH(Pattern("a(b", PatternDialect::oniguruma, "f"),
+                    ContainsText("f: the regular expression a(b is wrong at byte 3"));
   CHECK_THROWS_WITH(Pattern("a*", PatternDialect::oniguruma, "f"), ContainsText("can match nothing at all"));
 }

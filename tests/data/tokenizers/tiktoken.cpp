@@ -23,7 +23,8 @@ TEST_CASE("base64 is read strictly") {
 }
 
 TEST_CASE("ranks say when neighbours merge") {
-  // "ab" before "bc"; "abc" is a token, which a word of it is at once, and else never made: "ab" + "c" and "a" + "bc" make it.
+  // "ab" before "bc"; "abc" is a token, which a word of it is at once, and else never made: "ab" + "c" and "a" + "bc"
+  // make it.
   const BytePairTokenizer t(read_tiktoken("YQ== 0\nYg== 1\nYw== 2\r\nYmM= 4\nYWI= 3\n\nYWJj 7", "[a-c]+", "r"));
   using Ids = std::vector<std::int32_t>;
   CHECK(t.encode("ab") == Ids{3});

@@ -1,5 +1,5 @@
-// AddedTokens: texts that are tokens wherever they stand, as "<|end_of_text|>": found before anything is cut. Read next:
-// data/tokenizers/byte_pair_tokenizer.hpp.
+// AddedTokens: texts that are tokens wherever they stand, as "<|end_of_text|>": found before anything is cut. Read
+// next: data/tokenizers/byte_pair_tokenizer.hpp.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +16,10 @@ namespace ashlar::inline v0 {
 struct AddedToken {
   std::int32_t id = -1;
   std::string text = {};
-  bool single_word = false;     // only where no letter or digit touches it
-  bool lstrip = false;          // takes the white space before it along
-  bool rstrip = false;          // and after it
-  bool normalized = false;      // looked for in text that is normalised, not in the text as it stands
+  bool single_word = false;  // only where no letter or digit touches it
+  bool lstrip = false;       // takes the white space before it along
+  bool rstrip = false;       // and after it
+  bool normalized = false;   // looked for in text that is normalised, not in the text as it stands
   bool special = false;
 };
 

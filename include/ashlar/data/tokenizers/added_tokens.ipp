@@ -56,8 +56,8 @@ inline std::pair<char32_t, std::size_t> character_at(std::string_view text, std:
   return {n ? utf8_code_point(text, at, n) : 0, n};
 }
 inline bool is_white_space(char32_t c) {
-  return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
-         c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+  return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 inline bool is_word_character([[maybe_unused]] char32_t c) {
 #if ASHLAR_WITH_TOKENIZERS

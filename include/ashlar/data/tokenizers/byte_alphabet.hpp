@@ -1,5 +1,5 @@
-// The byte-level alphabet of GPT-2: a printable character for each byte, so that vocabularies are text. Bytes that print
-// stand for themselves; the others are U+0100 and up, in order.
+// The byte-level alphabet of GPT-2: a printable character for each byte, so that vocabularies are text. Bytes that
+// print stand for themselves; the others are U+0100 and up, in order.
 #pragma once
 
 #include <array>

@@ -21,11 +21,11 @@ struct BytePairMerge {
 };
 
 struct BytePairOptions {
-  bool byte_level = true;     // words begin as bytes; else as characters
-  bool whole_words = false;   // a word that is a token is that token, whatever merges say
-  bool byte_fallback = false; // characters that are no token become the tokens <0x00> to <0xFF> of their bytes
-  std::int32_t unknown = -1;  // what else stands for them; -1: they are refused
-  bool fuse_unknown = false;  // one for several of them in a row
+  bool byte_level = true;      // words begin as bytes; else as characters
+  bool whole_words = false;    // a word that is a token is that token, whatever merges say
+  bool byte_fallback = false;  // characters that are no token become the tokens <0x00> to <0xFF> of their bytes
+  std::int32_t unknown = -1;   // what else stands for them; -1: they are refused
+  bool fuse_unknown = false;   // one for several of them in a row
 };
 
 class BytePair {

@@ -75,8 +75,8 @@ ASHLAR_ONCE void BytePair::begin(std::string_view word, Worker& worker) const {
     const auto byte_id = [&](char c) { return bytes_[static_cast<unsigned char>(c)]; };
     at += n;
     const auto found = options_.byte_level ? ids_.end() : ids_.find(character);
-    const bool is_unknown = found == ids_.end() &&
-                            std::any_of(character.begin(), character.end(), [&](char c) { return byte_id(c) < 0; });
+    const bool is_unknown =
+        found == ids_.end() && std::any_of(character.begin(), character.end(), [&](char c) { return byte_id(c) < 0; });
     if (is_unknown && options_.unknown < 0) {
       std::string hex;
       for (const char c : character)

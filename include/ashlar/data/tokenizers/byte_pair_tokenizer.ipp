@@ -97,7 +97,8 @@ ASHLAR_ONCE std::vector<BytePairTokenizer::Part> BytePairTokenizer::parts_of(con
       for (std::size_t begin = 0; begin < text.size();) {
         std::size_t end = std::min(text.size(), begin + size);
         // After the end of a line most patterns cut.
-        if (const std::size_t line = text.substr(0, std::min(text.size(), end + 4096)).find('\n', end); line != text.npos)
+        if (const std::size_t line = text.substr(0, std::min(text.size(), end + 4096)).find('\n', end);
+            line != text.npos)
           end = line + 1;
         while (end < text.size() && (text[end] & 0xC0) == 0x80) ++end;
         parts.push_back({r, r + 1, begin, end});

@@ -23,8 +23,9 @@ class HuggingFaceReader {
   HuggingFaceReader(const Json& root, const std::string& origin) : root_(root), origin_(origin) {}
 
   BytePairParts run() {
-    only(root_, "the file", {"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer",
-                             "post_processor", "decoder", "model"});
+    only(root_, "the file",
+         {"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor",
+          "decoder", "model"});
     for (const char* key : {"truncation", "padding"})
       if (!get(root_, key).is_null()) refuse(key, "is not supported; write null");
     pre_tokenizer(get(root_, "pre_tokenizer"), "pre_tokenizer");
@@ -73,9 +74,11 @@ class HuggingFaceReader {
   }
   /// Ids are places in tables: as many as there are tokens, and a few gaps.
   std::int32_t id(const Json& value, std::string_view place, std::string_view name) const {
-    const std::uint64_t most = 2 * (get(get(root_, "model"), "vocab").size() + get(root_, "added_tokens").size()) + 4096;
+    const std::uint64_t most =
+        2 * (get(get(root_, "model"), "vocab").size() + get(root_, "added_tokens").size()) + 4096;
     if (!value.is_number_unsigned() || value.get<std::uint64_t>() > most)
-      refuse(place, concat("the id of \"", name.substr(0, 60), "\": expected one of 0 to ", most, ", found ", excerpt(value)));
+      refuse(place,
+             concat("the id of \"", name.substr(0, 60), "\": expected one of 0 to ", most, ", found ", excerpt(value)));
     return value.get<std::int32_t>();
   }
   /// The parts of a Sequence, or the component itself.
@@ -96,7 +99,8 @@ class HuggingFaceReader {
   /// {"String": text} or {"Regex": expression}.
   std::pair<std::string, bool> pattern(const Json& component, const std::string& place) const {
     const Json& value = get(component, "pattern");
-    if (!value.is_object() || value.size() != 1) refuse(place, concat("pattern: expected {\"Regex\": ...} or {\"String\": ...}"));
+    if (!value.is_object() || value.size() != 1)
+      refuse(place, concat("pattern: expected {\"Regex\": ...} or {\"String\": ...}"));
     only(value, place + ".pattern", {"String", "Regex"});
     const bool is_regex = value.contains("Regex");
     return {text(value, is_regex ? "Regex" : "String", place + ".pattern"), is_regex};
@@ -106,8 +110,11 @@ class HuggingFaceReader {
     each(component, "normalizers", place, [&](const Json& c, const std::string& type, const std::string& at) {
       using Step = NormalizerStep;
       if (steps_.size() > 30) refuse(at, "more than 30 steps");
-      const std::pair<std::string_view, Step::Kind> plain[] = {{"NFC", Step::nfc}, {"NFD", Step::nfd}, {"NFKC", Step::nfkc},
-                                                               {"NFKD", Step::nfkd}, {"Lowercase", Step::lowercase}};
+      const std::pair<std::string_view, Step::Kind> plain[] = {{"NFC", Step::nfc},
+                                                               {"NFD", Step::nfd},
+                                                               {"NFKC", Step::nfkc},
+                                                               {"NFKD", Step::nfkd},
+                                                               {"Lowercase", Step::lowercase}};
       for (const auto& [name, kind] : plain)
         if (type == name) return only(c, at, {"type"}), steps_.push_back({kind});
       if (type == "Prepend") {
@@ -117,7 +124,8 @@ class HuggingFaceReader {
       if (type != "Replace") unknown_type(at, type, "NFC, NFD, NFKC, NFKD, Lowercase, Replace, Prepend and Sequence");
       only(c, at, {"type", "pattern", "content"});
       auto [from, is_regex] = pattern(c, at);
-      if (is_regex || from.empty()) refuse(at, "Replace is supported for a text, {\"String\": ...}, and not for an expression");
+      if (is_regex || from.empty())
+        refuse(at, "Replace is supported for a text, {\"String\": ...}, and not for an expression");
       steps_.push_back({Step::replace, from, text(c, "content", at)});
     });
   }
@@ -135,9 +143,11 @@ class HuggingFaceReader {
         only(c, at, {"type", "add_prefix_space", "trim_offsets", "use_regex"});
         options_.byte_level = true;
         parts_.prefix_space = flag(c, "add_prefix_space", at, true);
-        if (parts_.prefix_space && !parts_.stages.empty()) refuse(at, "add_prefix_space after other parts is not supported");
+        if (parts_.prefix_space && !parts_.stages.empty())
+          refuse(at, "add_prefix_space after other parts is not supported");
         if (flag(c, "use_regex", at, true))
-          stage("'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", Stage::nothing, at);
+          stage("'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", Stage::nothing,
+                at);
       } else if (type == "Split") {
         only(c, at, {"type", "pattern", "behavior", "invert"});
         auto [expression, is_regex] = pattern(c, at);
@@ -173,13 +183,15 @@ class HuggingFaceReader {
   }
 
   void vocabulary(const Json& model) {
-    only(model, "model", {"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
-                          "byte_fallback", "ignore_merges", "vocab", "merges"});
+    only(model, "model",
+         {"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
+          "byte_fallback", "ignore_merges", "vocab", "merges"});
     if (get(model, "type") != "BPE" && !get(model, "type").is_null())
       refuse("model", concat("type ", excerpt(get(model, "type")), " is not supported; \"BPE\" is"));
     if (const Json& d = get(model, "dropout"); !d.is_null() && d != 0) refuse("model", "dropout is not supported");
     for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"})
-      if (const Json& affix = get(model, key); !affix.is_null() && affix != "") refuse("model", concat(key, " is not supported"));
+      if (const Json& affix = get(model, key); !affix.is_null() && affix != "")
+        refuse("model", concat(key, " is not supported"));
     const Json& vocab = get(model, "vocab");
     if (!vocab.is_object() || vocab.empty()) refuse("model.vocab", "expected an object of ids, with at least one");
     ids_.reserve(vocab.size());
@@ -220,7 +232,9 @@ class HuggingFaceReader {
     std::string left, right;
     for (std::size_t i = 0; i < list.size(); ++i) {
       const Json& merge = list[i];
-      const auto wrong = [&](std::string_view what) { refuse(concat("model.merges[", i, "]"), concat(what, ", found ", excerpt(merge))); };
+      const auto wrong = [&](std::string_view what) {
+        refuse(concat("model.merges[", i, "]"), concat(what, ", found ", excerpt(merge)));
+      };
       if (merge.is_string()) {
         const auto& both = merge.get_ref<const std::string&>();
         const std::size_t space = both.find(' ');
@@ -314,7 +328,7 @@ class HuggingFaceReader {
   BytePairParts parts_;
   std::vector<NormalizerStep> steps_;
   std::unordered_map<std::string, std::int32_t> ids_;  // of the vocabulary, as the file spells it
-  std::vector<bool> taken_;  // of each id
+  std::vector<bool> taken_;                            // of each id
   std::vector<std::string> tokens_;
   std::vector<BytePairMerge> merges_;
   BytePairOptions options_;
@@ -337,8 +351,8 @@ ASHLAR_ONCE BytePairParts read_hugging_face(std::string_view json, std::string_v
       if (otherwise < 0 && !value.is_string()) otherwise = HuggingFaceReader::id_of(parts, name);
     return otherwise;
   };
-  parts.begin_of_text =
-      named("bos_token", parts.begin_of_text, {"<|begin_of_text|>", "<\uFF5Cbegin\u2581of\u2581sentence\uFF5C>", "<s>"});
+  parts.begin_of_text = named("bos_token", parts.begin_of_text,
+                              {"<|begin_of_text|>", "<\uFF5Cbegin\u2581of\u2581sentence\uFF5C>", "<s>"});
   parts.end_of_text = named("eos_token", parts.end_of_text,
                             {"<|end_of_text|>", "<\uFF5Cend\u2581of\u2581sentence\uFF5C>", "<|endoftext|>", "</s>"});
   return parts;

@@ -16,15 +16,16 @@ namespace ashlar::inline v0 {
 
 namespace detail {
 
-/// Whether a text of such characters alone is in form C: they compose with nothing before them, and stay as they are. Not
-/// all such characters, but the common ones of most scripts. (DerivedNormalizationProps.txt: NFC_QC is Yes, ccc is 0.)
+/// Whether a text of such characters alone is in form C: they compose with nothing before them, and stay as they are.
+/// Not all such characters, but the common ones of most scripts. (DerivedNormalizationProps.txt: NFC_QC is Yes, ccc is
+/// 0.)
 inline bool stays_in_form_c(char32_t c) {
   struct Range {
     char32_t first, last;
   };
-  constexpr Range ranges[] = {{0x0000, 0x02FF}, {0x0391, 0x0482}, {0x05D0, 0x05EA}, {0x0620, 0x064A}, {0x2010, 0x2027},
-                              {0x3001, 0x3020}, {0x3041, 0x3096}, {0x30A1, 0x30FA}, {0x3400, 0x9FFF}, {0xAC00, 0xD7A3},
-                              {0xFF01, 0xFFEE}};
+  constexpr Range ranges[] = {{0x0000, 0x02FF}, {0x0391, 0x0482}, {0x05D0, 0x05EA}, {0x0620, 0x064A},
+                              {0x2010, 0x2027}, {0x3001, 0x3020}, {0x3041, 0x3096}, {0x30A1, 0x30FA},
+                              {0x3400, 0x9FFF}, {0xAC00, 0xD7A3}, {0xFF01, 0xFFEE}};
   for (const Range& r : ranges)
     if (c >= r.first && c <= r.last) return true;
   return false;
@@ -53,11 +54,12 @@ inline std::string replaced(std::string_view text, std::string_view from, std::s
 #if ASHLAR_WITH_TOKENIZERS
 inline std::string mapped(std::string_view text, int options) {
   utf8proc_uint8_t* out = nullptr;
-  const auto n = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                              static_cast<utf8proc_ssize_t>(text.size()), &out,
-                              static_cast<utf8proc_option_t>(options | UTF8PROC_STABLE));
+  const auto n =
+      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()),
+                   &out, static_cast<utf8proc_option_t>(options | UTF8PROC_STABLE));
   const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(out, &std::free);
-  if (n < 0) fail(concat("a text of ", text.size(), " bytes can't be normalised: ", std::string_view(utf8proc_errmsg(n))));
+  if (n < 0)
+    fail(concat("a text of ", text.size(), " bytes can't be normalised: ", std::string_view(utf8proc_errmsg(n))));
   return {reinterpret_cast<const char*>(out), static_cast<std::size_t>(n)};
 }
 inline std::string lowered(std::string_view text) {

@@ -29,7 +29,8 @@ ASHLAR_ONCE std::string tokenizer_file(const std::string& path) {
   std::error_code error;
   if (!fs::is_directory(path, error)) {
     if (fs::is_regular_file(path, error)) return path;
-    throw ConfigError(concat(path, ": no tokenizer is there; name a tokenizer.json, a tiktoken file, or a folder with one"));
+    throw ConfigError(
+        concat(path, ": no tokenizer is there; name a tokenizer.json, a tiktoken file, or a folder with one"));
   }
   for (const char* name : {"tokenizer.json", "tokenizer.model"})
     if (fs::is_regular_file(fs::path(path) / name, error)) return (fs::path(path) / name).string();
@@ -39,8 +40,7 @@ ASHLAR_ONCE std::string tokenizer_file(const std::string& path) {
     if (!found.empty()) throw ConfigError(concat(path, ": has several tiktoken files; name one"));
     found = entry->path().string();
   }
-  if (found.empty())
-    throw ConfigError(concat(path, ": has no tokenizer.json, no tokenizer.model and no *.tiktoken"));
+  if (found.empty()) throw ConfigError(concat(path, ": has no tokenizer.json, no tokenizer.model and no *.tiktoken"));
   return found;
 }
 

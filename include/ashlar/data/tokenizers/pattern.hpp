@@ -1,6 +1,6 @@
-// Pattern: a regular expression over Unicode text, by PCRE2. Tokenizers say how they cut text in the dialects of two other
-// engines; what means the same is translated, and what does not is refused. Read next: data/tokenizers/pattern.ipp, the
-// translation; data/tokenizers/pre_tokenizer.hpp.
+// Pattern: a regular expression over Unicode text, by PCRE2. Tokenizers say how they cut text in the dialects of two
+// other engines; what means the same is translated, and what does not is refused. Read next:
+// data/tokenizers/pattern.ipp, the translation; data/tokenizers/pre_tokenizer.hpp.
 #pragma once
 
 #include <cstddef>
@@ -33,7 +33,8 @@ class Pattern {
     struct Span {
       std::size_t begin, end;
     };
-    /// The first match in `text`, well-formed UTF-8, at or after `from`; {text.size(), text.size()} where there is none.
+    /// The first match in `text`, well-formed UTF-8, at or after `from`; {text.size(), text.size()} where there is
+    /// none.
     Span find(std::string_view text, std::size_t from);
 
    private:

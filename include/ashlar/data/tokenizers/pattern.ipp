@@ -70,7 +70,8 @@ class PatternTranslation {
   /// {n,m}. Oniguruma's {n,m}+ repeats; everyone else's is possessive.
   void count() {
     const std::size_t end = in_.find('}', at_);
-    if (end == in_.npos || end == at_ + 1 || in_.substr(at_, end - at_).find_first_not_of("{,0123456789") != in_.npos) refuse(3);
+    if (end == in_.npos || end == at_ + 1 || in_.substr(at_, end - at_).find_first_not_of("{,0123456789") != in_.npos)
+      refuse(3);
     if (dialect_ == PatternDialect::oniguruma && in_.substr(end + 1).starts_with("+")) refuse(end + 2 - at_);
     if (ahead("{,")) return put(2, "{0,");
     copy(end + 1 - at_);
@@ -118,7 +119,8 @@ class PatternTranslation {
   void code_point(std::size_t digits, std::size_t begin, std::size_t end) {
     const std::string_view hex = in_.substr(std::min(begin, in_.size()), digits);
     // Oniguruma takes \x80 for a byte of UTF-8.
-    if (hex.size() != digits || digits == 0 || digits > 6 || hex.find_first_not_of("0123456789abcdefABCDEF") != hex.npos ||
+    if (hex.size() != digits || digits == 0 || digits > 6 ||
+        hex.find_first_not_of("0123456789abcdefABCDEF") != hex.npos ||
         (digits == 2 && begin == at_ + 2 && hex[0] > '7'))
       refuse(digits + 2);
     put(end - at_, concat("\\x{", hex, "}"));
@@ -164,29 +166,28 @@ ASHLAR_ONCE Pattern::Pattern(std::string_view expression, PatternDialect dialect
   const std::uint32_t lines = dialect == PatternDialect::oniguruma ? PCRE2_MULTILINE : PCRE2_DOLLAR_ENDONLY;
   int error = 0;
   PCRE2_SIZE place = 0;
-  const std::shared_ptr<pcre2_code> code(
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), PCRE2_UTF | PCRE2_UCP | lines, &error, &place,
-                    context.get()),
-      &pcre2_code_free);
+  const std::shared_ptr<pcre2_code> code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
+                                                       PCRE2_UTF | PCRE2_UCP | lines, &error, &place, context.get()),
+                                         &pcre2_code_free);
   std::uint32_t matches_nothing = 0;
   if (!code) {
     char message[200] = {};
     pcre2_get_error_message(error, reinterpret_cast<PCRE2_UCHAR*>(message), sizeof message);
-    throw ConfigError(concat(origin, ": the regular expression ", text.substr(0, 300), " is wrong at byte ", place, ": ",
-                             std::string_view(message)));
+    throw ConfigError(concat(origin, ": the regular expression ", text.substr(0, 300), " is wrong at byte ", place,
+                             ": ", std::string_view(message)));
   }
   pcre2_pattern_info(code.get(), PCRE2_INFO_MATCHEMPTY, &matches_nothing);
   if (matches_nothing)
-    throw ConfigError(
-        concat(origin, ": the regular expression ", text.substr(0, 300), " can match nothing at all; it has to match text"));
+    throw ConfigError(concat(origin, ": the regular expression ", text.substr(0, 300),
+                             " can match nothing at all; it has to match text"));
   pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE);  // where the processor has no JIT, matching interprets
   code_ = code;
 }
 
 ASHLAR_ONCE Pattern::Matcher::Matcher(const Pattern& pattern)
-    : code_(pattern.code_),
-      data_(pcre2_match_data_create(1, nullptr), [](void* p) { pcre2_match_data_free(static_cast<pcre2_match_data*>(p)); }) {
-}
+    : code_(pattern.code_), data_(pcre2_match_data_create(1, nullptr), [](void* p) {
+        pcre2_match_data_free(static_cast<pcre2_match_data*>(p));
+      }) {}
 
 ASHLAR_ONCE Pattern::Matcher::Span Pattern::Matcher::find(std::string_view text, std::size_t from) {
   auto* data = static_cast<pcre2_match_data*>(data_.get());
@@ -210,9 +211,10 @@ ASHLAR_ONCE Pattern::Matcher::Span Pattern::Matcher::find(std::string_view text,
 #else
 
 ASHLAR_ONCE Pattern::Pattern(std::string_view, PatternDialect, const std::string& origin) {
-  throw ConfigError(concat(origin,
-                           ": this build reads no tokenizers; install PCRE2 and utf8proc (libpcre2-dev, libutf8proc-dev) "
-                           "and build again with ASHLAR_TOKENIZERS=ON"));
+  throw ConfigError(
+      concat(origin,
+             ": this build reads no tokenizers; install PCRE2 and utf8proc (libpcre2-dev, libutf8proc-dev) "
+             "and build again with ASHLAR_TOKENIZERS=ON"));
 }
 ASHLAR_ONCE Pattern::Matcher::Matcher(const Pattern&) {}
 ASHLAR_ONCE Pattern::Matcher::Span Pattern::Matcher::find(std::string_view text, std::size_t) {

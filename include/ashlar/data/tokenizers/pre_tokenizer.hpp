@@ -21,17 +21,17 @@ struct PreTokenizerStage {
 /// Cuts text on one thread.
 ///
 /// A place where text is cut is *clean* if it lies strictly inside no match of any stage. From a clean place on every
-/// stage goes on as a search from there, and a leftmost search that has found nothing up to a place finds from there what
-/// it would have found from further back. So two cuts of one text that were begun at different places, and have a clean place
-/// in common, are alike from there on, unless patterns look back.
+/// stage goes on as a search from there, and a leftmost search that has found nothing up to a place finds from there
+/// what it would have found from further back. So two cuts of one text that were begun at different places, and have a
+/// clean place in common, are alike from there on, unless patterns look back.
 class PreTokenizer {
  public:
   explicit PreTokenizer(const std::vector<PreTokenizerStage>& stages) {
     for (const PreTokenizerStage& stage : stages) stages_.push_back({Pattern::Matcher(stage.pattern), stage.drops});
   }
 
-  /// Calls word(begin, end, clean) for the words of text[begin, end), which end is clean to say of `end`, until it returns
-  /// false.
+  /// Calls word(begin, end, clean) for the words of text[begin, end), which end is clean to say of `end`, until it
+  /// returns false.
   template <class Word>
   void cut(std::string_view text, std::size_t begin, std::size_t end, Word&& word) {
     cut(0, text, begin, end, true, true, word);

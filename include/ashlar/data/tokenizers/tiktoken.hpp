@@ -11,8 +11,8 @@
 namespace ashlar::inline v0 {
 
 /// The tokenizer of the ranks in `text`. `expression` is how text is cut, in tiktoken's dialect; where it is empty, the
-/// number of ranks says which of the known files it is. Text that spells a special token is text. Throws ConfigError that
-/// begins with `origin` and the line at fault.
+/// number of ranks says which of the known files it is. Text that spells a special token is text. Throws ConfigError
+/// that begins with `origin` and the line at fault.
 BytePairParts read_tiktoken(std::string_view text, std::string_view expression, const std::string& origin);
 
 }  // namespace ashlar::inline v0

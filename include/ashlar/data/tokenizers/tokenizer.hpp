@@ -29,8 +29,8 @@ class Tokenizer {
   /// The ids of a text, none added at its ends. Special tokens that the text spells out become their ids where the
   /// tokenizer's format says so. Throws Error that names the byte for what the vocabulary has no token for.
   virtual std::vector<std::int32_t> encode(std::string_view text) const = 0;
-  /// The bytes that an id stands for wherever it stands; none where it is a gap in the vocabulary. Throws Error for an id
-  /// outside of it.
+  /// The bytes that an id stands for wherever it stands; none where it is a gap in the vocabulary. Throws Error for an
+  /// id outside of it.
   virtual std::string_view bytes_of(std::int32_t id) const = 0;
   /// The bytes of a text's ids: those of each, one after another, less what encode() puts before every text.
   virtual std::string decode(std::span<const std::int32_t> ids) const {
