@@ -73,7 +73,9 @@ class RandomStream {
   [[gnu::always_inline]] ASHLAR_HOST_DEVICE static float turns(std::uint32_t bits24) {
     return static_cast<float>(static_cast<std::int32_t>(bits24)) * 0x1p-24f;
   }
-  ASHLAR_HOST_DEVICE static constexpr std::uint32_t quarter_back(std::uint32_t bits24) { return (bits24 + 0xC00000u) & 0xFFFFFFu; }
+  ASHLAR_HOST_DEVICE static constexpr std::uint32_t quarter_back(std::uint32_t bits24) {
+    return (bits24 + 0xC00000u) & 0xFFFFFFu;
+  }
   static constexpr double to_unit(std::uint64_t x) { return (static_cast<double>(x >> 11) + 0.5) * 0x1p-53; }
 
   std::uint64_t seed_, stream_;
