@@ -3,8 +3,8 @@
 // less than half the time. Where it is 0 nothing here is read. Read next: ops/cpu_instances.hpp, the kernels.
 #pragma once
 
-#include "ashlar/report/matmul_rate.hpp"
 #include "ashlar/core/initializer.hpp"
+#include "ashlar/report/matmul_rate.hpp"
 
 namespace ashlar::inline v0 {
 

@@ -32,10 +32,11 @@ ASHLAR_ONCE FieldList fields(Config& config) {
   list.field("dataset_path", &training.dataset_path,
              {.meaning = "what dataset text reads: a file, a folder of files, or tokens that `tokenize` wrote, "
                          "X.safetensors"});
-  list.field("tokenizer", &training.tokenizer,
-             {.meaning = "how text becomes tokens, here and in evaluate and generate: a tokenizer.json, a tiktoken file, "
-                         "or a model's folder; empty: bytes. train writes the tokens of a text once, into "
-                         "job.dump_folder"});
+  list.field(
+      "tokenizer", &training.tokenizer,
+      {.meaning = "how text becomes tokens, here and in evaluate and generate: a tokenizer.json, a tiktoken file, "
+                  "or a model's folder; empty: bytes. train writes the tokens of a text once, into "
+                  "job.dump_folder"});
   list.field("local_batch_size", &training.local_batch_size,
              {.unit = "sequences",
               .meaning = "batch of one data-parallel rank in one forward and backward pass",
@@ -54,9 +55,10 @@ ASHLAR_ONCE FieldList fields(Config& config) {
              {.meaning = "type that blocks compute in, one of those compiled in; master weights are float32 "
                          "(float64 under float64)",
               .check = one_of({"bfloat16", "float32", "float64"})});
-  list.field("unordered_sums", &training.unordered_sums,
-             {.meaning = "attention on Hopper GPUs adds the gradient of queries by atomics, in no order: faster, but the "
-                         "last bits differ from run to run"});
+  list.field(
+      "unordered_sums", &training.unordered_sums,
+      {.meaning = "attention on Hopper GPUs adds the gradient of queries by atomics, in no order: faster, but the "
+                  "last bits differ from run to run"});
   list.field("seed", &training.seed,
              {.meaning = "initial weights and the order of the data are functions of it, on any layout",
               .check = at_least(0)});

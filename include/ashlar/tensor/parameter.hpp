@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "ashlar/config/config.hpp"
+#include "ashlar/core/initializer.hpp"
 #include "ashlar/core/strategy.hpp"
 #include "ashlar/core/tensor_view.hpp"
-#include "ashlar/core/initializer.hpp"
 #include "ashlar/tensor/memory.hpp"
 
 namespace ashlar::inline v0 {

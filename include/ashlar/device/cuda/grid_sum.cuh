@@ -42,7 +42,8 @@ struct GridSum {
     }
     for (; i < end; i += stride) {
       const auto x = load_pack<width>(ctx, p.x + i, end - i, p.aligned);
-      for (int j = 0; j < width; ++j) lane[j % sums] += Term::of(double(x.values[j]));  // of(0) is 0: the pack's padding
+      for (int j = 0; j < width; ++j)
+        lane[j % sums] += Term::of(double(x.values[j]));  // of(0) is 0: the pack's padding
     }
     double sum = 0;
     for (int j = 0; j < sums; ++j) sum += lane[j];

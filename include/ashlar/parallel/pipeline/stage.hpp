@@ -1,5 +1,5 @@
-// PipelineStage: what the executor asks of a stage, a run of layers with parameters. models/stage.hpp is one. Read next:
-// executor.hpp.
+// PipelineStage: what the executor asks of a stage, a run of layers with parameters. models/stage.hpp is one. Read
+// next: executor.hpp.
 #pragma once
 
 #include <concepts>

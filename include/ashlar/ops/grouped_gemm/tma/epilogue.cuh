@@ -34,7 +34,8 @@ struct OutSlice {
   using Pair = OutPair<T>;
   alignas(1024) SharedArray<Pair, slice_rows * cols / 2> pairs;
 
-  /// Columns [col, col + cols) of a warp's 16 rows of a wgmma result (device/cuda/ptx/wgmma.cuh has the layout of sums).
+  /// Columns [col, col + cols) of a warp's 16 rows of a wgmma result (device/cuda/ptx/wgmma.cuh has the layout of
+  /// sums).
   template <class Context, int N>
   ASHLAR_DEVICE void put(const Context& ctx, const float (&sums)[N], int col) {
     if constexpr (std::is_same_v<T, bf16>) {
