@@ -73,7 +73,7 @@ TEST_CASE("planned exchanges are those counted by hand", "[plan]") {
     });
     // 32 tokens with 2 of 4 experts each: half of 64 rows leave. Two layers, two micro-batches.
     CHECK(ranks[0].traffic["ep"] == Traffic{2 * 2 * 5, 2 * 2 * (4 * 4 * 32 * 32 + 4 * 2)});
-    CHECK(ranks[0].traffic["data_and_tensor"] == Traffic{2 * 2, 2 * 4 * 4});  // how many tokens an expert had
+    CHECK(ranks[0].traffic["data_and_tensor"] == Traffic{2, 2 * 4 * 4});  // tokens an expert had, at once
     // Attention, norms, the gate and the shared expert. Backward gathers all but the last layer again.
     constexpr std::int64_t mixture = 4096 + 64 + 4 * 32 + 3 * 16 * 32, ends = embedding + output;
     CHECK(

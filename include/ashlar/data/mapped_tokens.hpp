@@ -28,7 +28,7 @@ class MappedTokens final : public TokenSequence {
 
   std::size_t size() const override { return size_; }
   /// Throws Error that names the file for a token that is none of the vocabulary.
-  void read(std::size_t begin, std::span<std::int32_t> out) const override;
+  ASHLAR_ONCE void read(std::size_t begin, std::span<std::int32_t> out) const override;
   std::int32_t end_of_document() const override { return end_of_document_; }
   index_t vocab_size() const override { return vocab_size_; }
 

@@ -34,13 +34,13 @@ class BytePairTokenizer final : public Tokenizer {
   /// Texts longer than `part_bytes` are cut into parts for threads; ids do not depend on it.
   explicit BytePairTokenizer(BytePairParts parts, std::size_t part_bytes = std::size_t{1} << 16);
 
-  std::vector<std::int32_t> encode(std::string_view text) const override;
-  std::string_view bytes_of(std::int32_t id) const override;
-  std::string decode(std::span<const std::int32_t> ids) const override;
+  ASHLAR_ONCE std::vector<std::int32_t> encode(std::string_view text) const override;
+  ASHLAR_ONCE std::string_view bytes_of(std::int32_t id) const override;
+  ASHLAR_ONCE std::string decode(std::span<const std::int32_t> ids) const override;
   index_t vocab_size() const override { return static_cast<index_t>(parts_.pieces.size()); }
   std::int32_t begin_of_text() const override { return parts_.begin_of_text; }
   std::int32_t end_of_text() const override { return parts_.end_of_text; }
-  std::vector<SpecialToken> special_tokens() const override;
+  ASHLAR_ONCE std::vector<SpecialToken> special_tokens() const override;
 
  private:
   /// A piece of the text: a token, or text to cut and merge, or bytes that are no UTF-8.
