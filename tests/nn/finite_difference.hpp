@@ -235,7 +235,8 @@ class GradientLaw {
   static bool same(const Values& a, const Values& b) {
     if (a.size() != b.size()) return false;
     for (std::size_t i = 0; i < a.size(); ++i)
-      if (a[i].size() != b[i].size() || std::memcmp(a[i].data(), b[i].data(), a[i].size() * sizeof(double)) != 0)
+      if (a[i].size() != b[i].size() ||
+          (!a[i].empty() && std::memcmp(a[i].data(), b[i].data(), a[i].size() * sizeof(double)) != 0))
         return false;
     return true;
   }
